@@ -1,0 +1,66 @@
+"""Taking work from a table under a lease: one function for the spool and the outbox, on both databases.
+
+A row is free when its ``available_at`` has come. Taking it moves ``available_at`` to the end of the lease, so a worker
+that dies gives it back by doing nothing. On PostgreSQL ``FOR UPDATE SKIP LOCKED`` keeps nodes out of each other's way; on
+SQLite the write lock of ``BEGIN IMMEDIATE`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from sqlalchemy import update
+from sqlmodel import Session, col, select
+
+from storage.tables import Outgoing, Spooled
+
+Row = TypeVar("Row", Spooled, Outgoing)
+
+WAITING, LEASED, DONE, PARKED, CANCELLED = "waiting", "leased", "done", "parked", "cancelled"
+
+
+def claim(
+    session: Session,
+    table: type[Row],
+    *,
+    now: datetime,
+    lease: timedelta,
+    worker: str,
+    limit: int,
+    channel: str | None = None,
+) -> Sequence[Row]:
+    """Take up to ``limit`` free rows, oldest first, for ``lease`` from ``now``. Commit before working on them.
+
+    ``channel`` keeps to the rows of one channel, so that a slow one holds nobody else up.
+    """
+    free = (
+        select(table)
+        .where(col(table.available_at) <= now)
+        .order_by(col(table.available_at), col(table.id))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    if channel is not None:
+        free = free.where(col(table.channel) == channel)
+    rows = session.exec(free).all()
+    for row in rows:
+        row.state, row.lease_by, row.available_at = LEASED, worker, now + lease
+        row.claims += 1
+        session.add(row)
+    session.flush()
+    return rows
+
+
+def release_leases(session: Session, *, worker: str, now: datetime) -> int:
+    """Give back what this worker held when it was last stopped; how many rows that was."""
+    count = 0
+    for table in (Spooled, Outgoing):
+        result = session.connection().execute(
+            update(table)
+            .where(col(table.state) == LEASED, col(table.lease_by) == worker)
+            .values(state=WAITING, lease_by=None, available_at=now)
+        )
+        count += result.rowcount
+    return count

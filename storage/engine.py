@@ -1,0 +1,102 @@
+"""The database: SQLite for one machine, PostgreSQL for several, the same promises on both.
+
+SQLite runs with WAL, ``synchronous=FULL`` (a commit is on the disk before it returns) and foreign keys on. Writers begin
+with ``BEGIN IMMEDIATE``: a deferred transaction that reads and then writes fails at once when another has written.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlmodel import Session
+
+SQLITE_BUSY_SECONDS = 15
+POSTGRES_LOCK_TIMEOUT_MS = 15_000
+_READ_ONLY = "intake_bot_read_only"
+
+
+class Database:
+    """Sessions on one database. Safe to use from several threads; each session belongs to one."""
+
+    def __init__(self, url: str) -> None:
+        """``url`` is ``sqlite:///PATH`` or ``postgresql://...``. Nothing is opened until the first session."""
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            self.engine = _sqlite_engine(url)
+        elif parsed.get_backend_name() == "postgresql":
+            self.engine = _postgres_engine(parsed.set(drivername="postgresql+psycopg").render_as_string(False))
+        else:
+            raise ValueError("the database url must begin with sqlite:/// or postgresql://")
+        self._reading = self.engine.execution_options(**{_READ_ONLY: True})
+        # SQLite has one writer at a time and lets the others poll; waiting here instead is fair and wakes at once.
+        self._turn: AbstractContextManager[object] = threading.Lock() if self.is_sqlite else nullcontext()
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction: committed (and synced) when the block ends, rolled back when it raises."""
+        with self._turn, Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A consistent view that blocks no writer."""
+        with Session(self._reading, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+def sqlite_url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def _sqlite_engine(url: str) -> Engine:
+    engine = create_engine(
+        url,
+        # An error's text would carry the parameters, and they are content.
+        hide_parameters=True,
+        connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        # The driver must leave transactions to us, or it begins deferred ones of its own.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get(_READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgres_engine(url: str) -> Engine:
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        connect_args={"options": f"-c lock_timeout={POSTGRES_LOCK_TIMEOUT_MS} -c timezone=UTC"},
+    )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(_READ_ONLY, False):
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+
+    return engine

@@ -1,0 +1,152 @@
+"""Things on their way out: put in by the transaction that causes them, delivered later, at least once.
+
+A row's ``key`` makes its effect happen under one identity: the same acknowledgement is one row with one Message-ID, a card
+is one row whose id travels with the post.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from storage.claims import CANCELLED, DONE, PARKED, WAITING, claim
+from storage.engine import Database
+from storage.ids import new_id
+from storage.tables import Outgoing
+from storage.vault import Place, Vault
+
+BACKOFF = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 1800))
+"""Waits between tries; the last repeats until :data:`GIVE_UP_AFTER`."""
+GIVE_UP_AFTER = timedelta(days=5)
+"""As long as a mail server keeps trying (RFC 5321 section 4.5.4.1: at least 4-5 days); then parked, never dropped."""
+
+
+class Via(StrEnum):
+    MAIL = "mail"
+    DESK = "desk"
+
+
+class Kind(StrEnum):
+    ACKNOWLEDGEMENT = "acknowledgement"
+    CARD = "card"
+    CARD_UPDATE = "card_update"
+    NOTICE = "notice"
+    TELL = "tell"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Something to deliver. ``look_first`` says that an earlier attempt may have arrived."""
+
+    id: str
+    via: Via
+    kind: Kind
+    case_id: str | None
+    mail_id: str | None
+    created_at: datetime
+    content: dict[str, Any]
+    tries: int
+    look_first: bool
+
+
+def put(
+    session: Session,
+    vault: Vault,
+    *,
+    key: str,
+    via: Via,
+    kind: Kind,
+    now: datetime,
+    content: dict[str, Any],
+    case_id: str | None = None,
+    mail_id: str | None = None,
+    address_key: str | None = None,
+    words_key: str | None = None,
+) -> str | None:
+    """Add a row in the caller's transaction. Gives its id, or None where ``key`` is there already."""
+    if session.exec(select(Outgoing.id).where(col(Outgoing.key) == key)).first() is not None:
+        return None
+    identity = new_id(now)
+    session.add(
+        Outgoing(
+            id=identity,
+            key=key,
+            channel=via,
+            kind=kind,
+            case_id=case_id,
+            created_at=now,
+            available_at=now,
+            mail_id=mail_id,
+            address_key=address_key,
+            words_key=words_key,
+            content=vault.seal_json(Place("outbox", identity, "content", case_id), content),
+        )
+    )
+    session.flush()
+    return identity
+
+
+def take(
+    database: Database, vault: Vault, *, via: Via, now: datetime, lease: timedelta, worker: str, limit: int
+) -> list[Parcel]:
+    """The next parcels of one way out, leased to ``worker``. One taken before without an outcome may have arrived."""
+    with database.write() as session:
+        rows = claim(session, Outgoing, now=now, lease=lease, worker=worker, limit=limit, channel=via)
+        return [
+            Parcel(
+                id=row.id,
+                via=Via(row.channel),
+                kind=Kind(row.kind),
+                case_id=row.case_id,
+                mail_id=row.mail_id,
+                created_at=row.created_at,
+                content=vault.open_json(Place("outbox", row.id, "content", row.case_id), row.content),
+                tries=row.tries,
+                # Each outcome is written down; a taking that left none died between the sending and the mark.
+                look_first=row.uncertain or row.claims > row.tries + 1,
+            )
+            for row in rows
+        ]
+
+
+def delivered(session: Session, parcel_id: str, *, now: datetime) -> None:
+    row = session.get_one(Outgoing, parcel_id)
+    row.state, row.sent_at = DONE, now
+    row.available_at = row.lease_by = row.error = None
+    session.add(row)
+
+
+def failed(
+    session: Session,
+    parcel_id: str,
+    error: str,
+    *,
+    now: datetime,
+    permanent: bool = False,
+    uncertain: bool = False,
+    retry_after: timedelta | None = None,
+) -> bool:
+    """Write down a failure under a fixed code: try again later, or park. True when parked."""
+    row = session.get_one(Outgoing, parcel_id)
+    row.tries += 1
+    row.error = error
+    row.uncertain = row.uncertain or uncertain
+    row.lease_by = None
+    if permanent or now - row.created_at > GIVE_UP_AFTER:
+        row.state, row.available_at = PARKED, None
+    else:
+        row.state = WAITING
+        row.available_at = now + (retry_after or BACKOFF[min(row.tries, len(BACKOFF)) - 1])
+    session.add(row)
+    return row.state == PARKED
+
+
+def cancel(session: Session, parcel_id: str) -> None:
+    """Take out a row that has become pointless (an update of a card that is gone)."""
+    row = session.get_one(Outgoing, parcel_id)
+    row.state, row.available_at, row.lease_by = CANCELLED, None, None
+    session.add(row)

@@ -1,0 +1,199 @@
+"""Accepted things on their way in: accept, take, finish, park, replay.
+
+Accepting is all that stands between the other side's dot and our 250, so it does one insert and one commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, select
+
+from storage.claims import DONE, LEASED, PARKED, WAITING, claim
+from storage.engine import Database
+from storage.ids import new_id
+from storage.tables import Raw, Spooled
+from storage.vault import Place, Vault
+
+MAX_TRIES = 3
+"""Failures after which a thing is parked for an officer."""
+MAX_CLAIMS = 12
+"""Takings without an outcome (the process died each time) after which it is parked all the same."""
+RETRY_AFTER = (timedelta(seconds=2), timedelta(seconds=15))
+
+
+class Channel(StrEnum):
+    EMAIL = "email"
+    SLACK = "slack"
+
+
+class Outcome(StrEnum):
+    """What became of something accepted."""
+
+    OPENED = "opened"
+    JOINED = "joined"
+    VERSION = "version"
+    DUPLICATE = "duplicate"
+    UNFILED = "unfiled"
+    ACTED = "acted"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Something taken from the spool. ``envelope`` is what the edge knew besides the bytes."""
+
+    id: str
+    channel: Channel
+    received_at: datetime
+    raw_id: str
+    raw: bytes
+    envelope: dict[str, Any]
+    tries: int
+    claims: int
+
+
+def accept(
+    database: Database,
+    vault: Vault,
+    *,
+    channel: Channel,
+    raw: bytes,
+    envelope: dict[str, Any],
+    now: datetime,
+    key: str | None = None,
+) -> str | None:
+    """Keep ``raw`` for good: committed and synced when this returns. Gives the new id, or None where ``key`` is known.
+
+    Raises whatever the database raises; then nothing is kept, and the other side must be told to come again.
+    """
+    identity = new_id(now)
+    try:
+        with database.write() as session:
+            if key is not None and session.exec(select(Spooled.id).where(col(Spooled.key) == key)).first():
+                return None
+            session.add(
+                Raw(
+                    id=identity,
+                    size=len(raw),
+                    sha256=hashlib.sha256(raw).hexdigest(),
+                    data=vault.seal(Place("raw", identity, "data"), raw),
+                )
+            )
+            session.flush()
+            session.add(
+                Spooled(
+                    id=identity,
+                    channel=channel,
+                    key=key,
+                    received_at=now,
+                    raw_id=identity,
+                    content=vault.seal_json(Place("spool", identity, "content"), envelope),
+                    available_at=now,
+                )
+            )
+    except IntegrityError:
+        if key is None:
+            raise
+        return None
+    return identity
+
+
+def take(
+    database: Database, vault: Vault, *, now: datetime, lease: timedelta, worker: str, limit: int
+) -> list[Arrival]:
+    """The next things to deal with, leased to ``worker``. Those taken too often without an outcome are parked here."""
+    with database.write() as session:
+        rows = claim(session, Spooled, now=now, lease=lease, worker=worker, limit=limit)
+        arrivals = []
+        for row in rows:
+            if row.claims > MAX_CLAIMS:
+                _park(row, "taken_too_often", now)
+                session.add(row)
+                continue
+            arrivals.append(_arrival(session, vault, row))
+        return arrivals
+
+
+def finish(session: Session, spool_id: str, outcome: Outcome, *, now: datetime, message_id: str | None = None) -> bool:
+    """Mark as dealt with, in the transaction that holds what it led to. False where another worker was faster."""
+    row = session.exec(select(Spooled).where(col(Spooled.id) == spool_id).with_for_update()).one()
+    if row.state == DONE:
+        return False
+    row.state, row.outcome, row.done_at = DONE, outcome, now
+    row.available_at = row.lease_by = row.error = None
+    row.message_id = message_id
+    session.add(row)
+    return True
+
+
+def fail(session: Session, spool_id: str, error: str, *, now: datetime) -> bool:
+    """Count a failure under a fixed code: try again later, or park after :data:`MAX_TRIES`. True when parked."""
+    row = session.exec(select(Spooled).where(col(Spooled.id) == spool_id).with_for_update()).one()
+    if row.state == DONE:
+        return False
+    row.tries += 1
+    row.error = error
+    if row.tries >= MAX_TRIES:
+        _park(row, error, now)
+    else:
+        row.state, row.lease_by = WAITING, None
+        row.available_at = now + RETRY_AFTER[min(row.tries, len(RETRY_AFTER)) - 1]
+    session.add(row)
+    return row.state == PARKED
+
+
+def replay(session: Session, spool_id: str, *, now: datetime) -> bool:
+    """Put a parked thing back in the queue with a clean count. False where nothing is parked under that id."""
+    row = session.exec(select(Spooled).where(col(Spooled.id) == spool_id).with_for_update()).one_or_none()
+    if row is None or row.state != PARKED:
+        return False
+    row.state, row.available_at = WAITING, now
+    row.tries = row.claims = 0
+    session.add(row)
+    return True
+
+
+def parked(session: Session) -> Sequence[Spooled]:
+    """What could not be dealt with, oldest first."""
+    return session.exec(select(Spooled).where(col(Spooled.state) == PARKED).order_by(col(Spooled.received_at))).all()
+
+
+def get(session: Session, vault: Vault, spool_id: str) -> Arrival | None:
+    row = session.get(Spooled, spool_id)
+    return None if row is None else _arrival(session, vault, row)
+
+
+def raw_bytes(session: Session, vault: Vault, raw_id: str) -> bytes:
+    """The bytes exactly as they came. Raises LookupError where there are none."""
+    row = session.get(Raw, raw_id)
+    if row is None:
+        raise LookupError("no raw bytes under that id")
+    return vault.open(Place("raw", raw_id, "data"), row.data)
+
+
+def waiting_states() -> tuple[str, ...]:
+    return (WAITING, LEASED)
+
+
+def _park(row: Spooled, error: str, now: datetime) -> None:
+    row.state, row.error, row.done_at = PARKED, error, now
+    row.available_at = row.lease_by = None
+
+
+def _arrival(session: Session, vault: Vault, row: Spooled) -> Arrival:
+    return Arrival(
+        id=row.id,
+        channel=Channel(row.channel),
+        received_at=row.received_at,
+        raw_id=row.raw_id,
+        raw=raw_bytes(session, vault, row.raw_id),
+        envelope=vault.open_json(Place("spool", row.id, "content"), row.content),
+        tries=row.tries,
+        claims=row.claims,
+    )

@@ -1,0 +1,255 @@
+"""The rows. Times are aware UTC; columns named ``content`` or ``data`` hold what the vault sealed and nothing else does.
+
+Everything else is codes, times, counts, keyed hashes and the setting's name: what the lists, clocks and figures need.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column, Index, LargeBinary, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+
+class Meta(SQLModel, table=True):
+    """Facts about this database: the fingerprint of the key it was made with."""
+
+    __tablename__ = "meta"
+    name: str = Field(primary_key=True, max_length=64)
+    value: str
+
+
+class Raw(SQLModel, table=True):
+    """The bytes of a message exactly as they came."""
+
+    __tablename__ = "raw"
+    id: str = Field(primary_key=True, max_length=26)
+    size: int
+    sha256: str = Field(max_length=64)
+    data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Spooled(SQLModel, table=True):
+    """Something accepted, before (and after) it is dealt with. Committed and synced before the other side is answered.
+
+    ``available_at`` is when a worker may take it next (a lease that runs out makes it available again); it is null when
+    nothing is left to do. ``claims`` counts takings, ``tries`` counts failures.
+    """
+
+    __tablename__ = "spool"
+    id: str = Field(primary_key=True, max_length=26)
+    channel: str = Field(max_length=16)
+    key: str | None = Field(default=None, unique=True, max_length=255)
+    received_at: datetime
+    raw_id: str = Field(foreign_key="raw.id", max_length=26)
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    state: str = Field(default="waiting", max_length=16)
+    available_at: datetime | None = Field(default=None, index=True)
+    lease_by: str | None = Field(default=None, max_length=64)
+    claims: int = 0
+    tries: int = 0
+    error: str | None = Field(default=None, max_length=64)
+    outcome: str | None = Field(default=None, max_length=32)
+    message_id: str | None = Field(default=None, max_length=26)
+    done_at: datetime | None = None
+    __table_args__ = (Index("ix_spool_state", "state"),)
+
+
+class Case(SQLModel, table=True):
+    """One consultation. ``category`` and ``threshold`` are the suggestion's until ``category_by`` says officer."""
+
+    __tablename__ = "cases"
+    id: str = Field(primary_key=True, max_length=26)
+    reference: str = Field(unique=True, max_length=32)
+    reply_tag: str = Field(unique=True, max_length=32)
+    status: str = Field(max_length=24)
+    channel: str = Field(max_length=16)
+    received_at: datetime
+    organisation: str | None = None
+    sector: str | None = Field(default=None, max_length=64)
+    officer: str | None = Field(default=None, max_length=128)
+    no_names: bool = False
+    restricted: bool = False
+    category: str | None = Field(default=None, max_length=24)
+    threshold: str | None = Field(default=None, max_length=32)
+    category_by: str | None = Field(default=None, max_length=16)
+    decision: str | None = Field(default=None, max_length=32)
+    outcome: str | None = Field(default=None, max_length=32)
+    remarks: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    revision: int = 1
+    desk_channel: str | None = Field(default=None, max_length=64)
+    desk_ts: str | None = Field(default=None, max_length=64)
+    __table_args__ = (Index("ix_cases_status_received", "status", "received_at"),)
+
+
+class Message(SQLModel, table=True):
+    """A message of a case, in or out; without a case it is on the unfiled list.
+
+    ``identity`` is what makes two arrivals the same message (invariant 2), ``rfc_key`` the keyed hash of its Message-ID.
+    """
+
+    __tablename__ = "messages"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str | None = Field(default=None, foreign_key="cases.id", index=True, max_length=26)
+    channel: str = Field(max_length=16)
+    direction: str = Field(max_length=4)
+    received_at: datetime = Field(index=True)
+    identity: str = Field(unique=True, max_length=64)
+    rfc_key: str | None = Field(default=None, index=True, max_length=64)
+    sender_key: str | None = Field(default=None, index=True, max_length=64)
+    opened_case: bool = False
+    machine_sent: str | None = Field(default=None, max_length=64)
+    sender_trust: str = Field(default="none", max_length=8)
+    version_of: str | None = Field(default=None, max_length=26)
+    parked: bool = False
+    raw_id: str | None = Field(default=None, foreign_key="raw.id", max_length=26)
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Participant(SQLModel, table=True):
+    """An address whose messages may join the case: it wrote, an officer wrote to it, or an officer added it."""
+
+    __tablename__ = "participants"
+    case_id: str = Field(primary_key=True, foreign_key="cases.id", max_length=26)
+    address_key: str = Field(primary_key=True, max_length=64)
+    source: str = Field(max_length=16)
+    added_at: datetime
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Link(SQLModel, table=True):
+    """Two cases that may belong together; only an officer makes it more than a proposal."""
+
+    __tablename__ = "links"
+    case_id: str = Field(primary_key=True, foreign_key="cases.id", max_length=26)
+    other_case_id: str = Field(primary_key=True, foreign_key="cases.id", max_length=26)
+    state: str = Field(default="proposed", max_length=16)
+    why: str = Field(max_length=32)
+    created_at: datetime
+
+
+class SuggestionRow(SQLModel, table=True):
+    """What triage suggested for a message, kept beside whatever the officer decides."""
+
+    __tablename__ = "suggestions"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str = Field(foreign_key="cases.id", index=True, max_length=26)
+    message_id: str = Field(foreign_key="messages.id", max_length=26)
+    created_at: datetime
+    engine: str = Field(max_length=64)
+    version: str = Field(max_length=64)
+    category: str = Field(max_length=24)
+    category_confidence: float
+    threshold: str = Field(max_length=32)
+    threshold_confidence: float
+    flags: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    missing: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class DecisionRow(SQLModel, table=True):
+    """An officer's decision, with its reasons sealed."""
+
+    __tablename__ = "decisions"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str = Field(foreign_key="cases.id", index=True, max_length=26)
+    decision: str = Field(max_length=32)
+    category: str = Field(max_length=24)
+    criteria: list[int] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    by: str = Field(max_length=128)
+    at: datetime
+    suggestion_version: str | None = Field(default=None, max_length=64)
+    signed_off_by: str | None = Field(default=None, max_length=128)
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Deadline(SQLModel, table=True):
+    """A running clock of a case. ``steps`` is how the due time was reached, counted day by counted day."""
+
+    __tablename__ = "deadlines"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str = Field(foreign_key="cases.id", max_length=26)
+    target: str = Field(max_length=32)
+    rule: str = Field(max_length=64)
+    calendar: str = Field(max_length=64)
+    started_at: datetime
+    due_at: datetime
+    state: str = Field(max_length=16)
+    met_at: datetime | None = None
+    steps: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    __table_args__ = (
+        UniqueConstraint("case_id", "target"),
+        Index("ix_deadlines_state_due", "state", "due_at"),
+    )
+
+
+class Reminder(SQLModel, table=True):
+    """A planned nudge. It leaves ``waiting`` in the transaction that puts it in the outbox, or that cancels it."""
+
+    __tablename__ = "reminders"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str = Field(foreign_key="cases.id", index=True, max_length=26)
+    deadline_id: str = Field(foreign_key="deadlines.id", max_length=26)
+    kind: str = Field(max_length=32)
+    recipient: str = Field(max_length=128)
+    due_at: datetime
+    state: str = Field(max_length=16)
+    sent_at: datetime | None = None
+    cancelled_because: str | None = Field(default=None, max_length=32)
+    __table_args__ = (
+        UniqueConstraint("deadline_id", "kind", "due_at", "recipient"),
+        Index("ix_reminders_state_due", "state", "due_at"),
+    )
+
+
+class Outgoing(SQLModel, table=True):
+    """Something to be delivered. ``key`` makes each effect one row, however often the cause comes round.
+
+    ``mail_id`` is the Message-ID, one for the life of the row; ``uncertain`` is set when an attempt may have arrived.
+    """
+
+    __tablename__ = "outbox"
+    id: str = Field(primary_key=True, max_length=26)
+    key: str = Field(unique=True, max_length=255)
+    channel: str = Field(max_length=16)
+    kind: str = Field(max_length=32)
+    case_id: str | None = Field(default=None, foreign_key="cases.id", index=True, max_length=26)
+    created_at: datetime
+    state: str = Field(default="waiting", max_length=16)
+    available_at: datetime | None = Field(default=None, index=True)
+    lease_by: str | None = Field(default=None, max_length=64)
+    claims: int = 0
+    tries: int = 0
+    uncertain: bool = False
+    error: str | None = Field(default=None, max_length=64)
+    sent_at: datetime | None = None
+    mail_id: str | None = Field(default=None, max_length=255)
+    address_key: str | None = Field(default=None, index=True, max_length=64)
+    words_key: str | None = Field(default=None, max_length=64)
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    __table_args__ = (Index("ix_outbox_state", "state"),)
+
+
+class ChainHead(SQLModel, table=True):
+    """The last entry of each audit chain; locked while an entry is added, so that a chain never forks."""
+
+    __tablename__ = "audit_heads"
+    chain: str = Field(primary_key=True, max_length=26)
+    seq: int
+    hash: str = Field(max_length=64)
+
+
+class AuditEntry(SQLModel, table=True):
+    """Who did what, when and why, by codes alone. Append-only; each entry holds the hash of the one before."""
+
+    __tablename__ = "audit"
+    chain: str = Field(primary_key=True, max_length=26)
+    seq: int = Field(primary_key=True)
+    at: datetime
+    actor: str = Field(max_length=128)
+    act: str = Field(max_length=48)
+    code: str | None = Field(default=None, max_length=64)
+    detail: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    previous: str = Field(max_length=64)
+    hash: str = Field(max_length=64)

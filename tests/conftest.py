@@ -1,0 +1,124 @@
+"""What all tests share: both databases, a practice, fixed times. The test zone is Europe/London."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from storage import schema
+from storage.engine import Database
+from storage.vault import Vault
+
+os.environ["TZ"] = "Europe/London"
+time.tzset()
+
+FRIDAY_1640 = datetime(2026, 11, 27, 16, 40, tzinfo=UTC)
+"""The worried email's hour; Europe/London keeps UTC in November."""
+
+
+class PostgresCluster:
+    """A cluster of the tests' own, on a free loopback port, run by a user that is not root (PostgreSQL insists)."""
+
+    def __init__(self, bin_dir: Path) -> None:
+        self._bin = bin_dir
+        self._folder = Path(tempfile.mkdtemp(prefix="intake-bot-pg-"))
+        self._as_user: dict[str, object] = {}
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(self._folder, user.pw_uid, user.pw_gid)
+            self._as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self._port = probe.getsockname()[1]
+        data = self._folder / "data"
+        self._run("initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C")
+        options = (
+            f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off"
+        )
+        self._run("pg_ctl", "-D", data, "-l", self._folder / "log", "-o", options, "-w", "start")
+        self._made = 0
+
+    def new_database(self) -> str:
+        """The url of a fresh, empty database."""
+        self._made += 1
+        name = f"test_{self._made}"
+        self._run("createdb", "-h", "127.0.0.1", "-p", self._port, "-U", "postgres", name)
+        return f"postgresql://postgres@127.0.0.1:{self._port}/{name}"
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "stop")
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _run(self, program: str, *arguments: object) -> None:
+        subprocess.run(
+            [str(self._bin / program), *map(str, arguments)],
+            check=True,
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=60,
+            **self._as_user,  # type: ignore[call-overload]
+        )
+
+
+def _postgres_binaries() -> Path | None:
+    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    on_path = shutil.which("initdb")
+    if on_path:
+        candidates.append(Path(on_path).resolve().parent)
+    return next(
+        (folder for folder in candidates if (folder / "initdb").exists() and (folder / "pg_ctl").exists()), None
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresCluster]:
+    binaries = _postgres_binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL server binaries on this machine")
+    if os.geteuid() == 0 and "postgres" not in {user.pw_name for user in pwd.getpwall()}:
+        pytest.skip("PostgreSQL refuses to run as root and there is no postgres user")
+    cluster = PostgresCluster(binaries)
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh, empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    cluster: PostgresCluster = request.getfixturevalue("postgres")
+    return cluster.new_database()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    schema.upgrade(database)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return Vault(bytes(range(32)))
+
+
+@pytest.fixture
+def practice(vault: Vault):
+    from intake_bot.house import make_practice
+    from intake_bot.settings import Settings
+
+    return make_practice(Settings.model_validate({"mail": {"address": "lado@elmshire.example"}}), vault)

@@ -1,0 +1,157 @@
+"""Accepted means kept, on both databases: invariants 1 and 3 for the rows under them."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+
+import pytest
+from sqlmodel import select
+
+from conftest import FRIDAY_1640
+from storage import spool
+from storage.claims import release_leases
+from storage.engine import Database
+from storage.spool import Channel, Outcome
+from storage.tables import Spooled
+from storage.vault import Vault
+
+LEASE = timedelta(seconds=60)
+
+
+def accept(database: Database, vault: Vault, raw: bytes = b"raw \x00 bytes", key: str | None = None) -> str | None:
+    return spool.accept(
+        database,
+        vault,
+        channel=Channel.EMAIL,
+        raw=raw,
+        envelope={"from": "a@school.example", "to": ["lado@elmshire.example"]},
+        now=FRIDAY_1640,
+        key=key,
+    )
+
+
+def take(database: Database, vault: Vault, now: datetime = FRIDAY_1640, worker: str = "one") -> list[spool.Arrival]:
+    return spool.take(database, vault, now=now, lease=LEASE, worker=worker, limit=10)
+
+
+def test_what_is_accepted_comes_back_whole(database: Database, vault: Vault) -> None:
+    identity = accept(database, vault)
+    (arrival,) = take(database, vault)
+    assert (arrival.id, arrival.raw, arrival.received_at) == (identity, b"raw \x00 bytes", FRIDAY_1640)
+    assert arrival.envelope["to"] == ["lado@elmshire.example"]
+
+
+def test_the_same_key_is_kept_once(database: Database, vault: Vault) -> None:
+    assert accept(database, vault, key="T1/C1/1.1") is not None
+    assert accept(database, vault, key="T1/C1/1.1") is None
+    assert len(take(database, vault)) == 1
+
+
+def test_the_same_key_at_the_same_moment_is_kept_once(database: Database, vault: Vault) -> None:
+    barrier = threading.Barrier(4)
+    kept: list[str | None] = []
+
+    def race() -> None:
+        barrier.wait()
+        kept.append(accept(database, vault, key="T1/C1/1.1"))
+
+    threads = [threading.Thread(target=race) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([identity for identity in kept if identity]) == 1
+
+
+def test_taken_work_is_nobody_elses_until_its_lease_ends(database: Database, vault: Vault) -> None:
+    accept(database, vault)
+    assert len(take(database, vault, worker="one")) == 1
+    assert take(database, vault, now=FRIDAY_1640 + LEASE - timedelta(seconds=1), worker="two") == []
+    assert len(take(database, vault, now=FRIDAY_1640 + LEASE, worker="two")) == 1
+
+
+def test_two_workers_share_without_overlap(database: Database, vault: Vault) -> None:
+    for _ in range(40):
+        accept(database, vault)
+    barrier = threading.Barrier(4)
+    taken: list[str] = []
+
+    def work(name: str) -> None:
+        barrier.wait()
+        while batch := spool.take(database, vault, now=FRIDAY_1640, lease=LEASE, worker=name, limit=3):
+            taken.extend(arrival.id for arrival in batch)
+
+    threads = [threading.Thread(target=work, args=(str(n),)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == len(set(taken)) == 40
+
+
+def test_a_restart_gives_its_own_leases_back_at_once_and_nobody_elses(database: Database, vault: Vault) -> None:
+    accept(database, vault)
+    accept(database, vault)
+    spool.take(database, vault, now=FRIDAY_1640, lease=LEASE, worker="one", limit=1)
+    spool.take(database, vault, now=FRIDAY_1640, lease=LEASE, worker="two", limit=1)
+    with database.write() as session:
+        assert release_leases(session, worker="one", now=FRIDAY_1640) == 1
+    assert len(take(database, vault)) == 1
+
+
+def test_three_failures_park_it_and_replay_brings_it_back(database: Database, vault: Vault) -> None:
+    identity = accept(database, vault)
+    assert identity is not None
+    now = FRIDAY_1640
+    for attempt in range(1, 4):
+        now += timedelta(minutes=5)
+        assert len(take(database, vault, now=now)) == 1
+        with database.write() as session:
+            assert spool.fail(session, identity, "reading_timeout", now=now) is (attempt == 3)
+    assert take(database, vault, now=now + timedelta(days=1)) == []
+    with database.write() as session:
+        assert [row.error for row in spool.parked(session)] == ["reading_timeout"]
+        assert spool.raw_bytes(session, vault, identity) == b"raw \x00 bytes"
+        assert spool.replay(session, identity, now=now)
+        assert not spool.replay(session, identity, now=now)
+    assert len(take(database, vault, now=now)) == 1
+
+
+def test_what_kills_the_process_each_time_is_parked_in_the_end(database: Database, vault: Vault) -> None:
+    accept(database, vault)
+    now = FRIDAY_1640
+    taken = 0
+    for _ in range(spool.MAX_CLAIMS + 3):
+        taken += len(take(database, vault, now=now))
+        now += LEASE
+    assert taken == spool.MAX_CLAIMS
+    with database.read() as session:
+        assert [row.error for row in spool.parked(session)] == ["taken_too_often"]
+
+
+def test_finishing_happens_once(database: Database, vault: Vault) -> None:
+    identity = accept(database, vault)
+    assert identity is not None
+    with database.write() as session:
+        assert spool.finish(session, identity, Outcome.OPENED, now=FRIDAY_1640)
+    with database.write() as session:
+        assert not spool.finish(session, identity, Outcome.OPENED, now=FRIDAY_1640)
+
+
+def test_a_rolled_back_finish_leaves_it_to_be_taken_again(database: Database, vault: Vault) -> None:
+    identity = accept(database, vault)
+    assert identity is not None
+    take(database, vault)
+    with pytest.raises(RuntimeError), database.write() as session:
+        spool.finish(session, identity, Outcome.OPENED, now=FRIDAY_1640)
+        raise RuntimeError
+    assert len(take(database, vault, now=FRIDAY_1640 + LEASE)) == 1
+
+
+def test_times_come_back_aware_and_in_utc(database: Database, vault: Vault) -> None:
+    accept(database, vault)
+    with database.read() as session:
+        row = session.exec(select(Spooled)).one()
+        assert row.received_at == FRIDAY_1640
+        assert row.received_at.utcoffset() == timedelta(0)
