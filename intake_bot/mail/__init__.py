@@ -1,0 +1,1 @@
+"""The email edge: mail in over SMTP and LMTP, its reading, and mail out."""

@@ -1,0 +1,45 @@
+"""The bounds within which a message is read, and what is raised where a bound or a promise does not hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one message. Sizes are in bytes, lengths in characters.
+
+    What exceeds a bound on *structure* raises :class:`TooLarge`; what exceeds a bound on *length* is cut, and the cut
+    is named among the reading's defects, because the raw bytes are kept anyway and a person can still be answered.
+    """
+
+    max_raw_bytes: int = 64 * 1024 * 1024
+    max_parts: int = 500
+    max_depth: int = 30
+    max_attachments: int = 200
+    max_header_fields: int = 5_000
+    max_text_chars: int = 2_000_000
+    max_html_chars: int = 400_000
+    max_subject_chars: int = 500
+    max_name_chars: int = 200
+    max_filename_chars: int = 120
+    max_addresses: int = 5_000
+    max_references: int = 200
+
+
+class ReadingFault(Exception):
+    """A message that is not read. ``code`` is one of a fixed few and carries nothing of the message."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class TooLarge(ReadingFault):
+    """The message exceeds a bound of :class:`Limits`: ``too_many_parts``, ``too_deep``, ``too_many_attachments`` or
+    ``raw_too_large``. The caller parks it.
+    """
+
+
+class Unreadable(ReadingFault):
+    """There is nothing to read where the caller asked: ``no_such_part``."""

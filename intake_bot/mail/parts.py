@@ -1,0 +1,252 @@
+"""The MIME structure of a message: which entity lies where in the raw bytes, however broken its boundaries are.
+
+One pass over the lines that could be boundaries, on a stack, without recursion. Python's own parser is recursive and
+takes time that grows with depth times lines: a nest of a few megabytes would stop the service.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from intake_bot.mail.fields import Fields, parameters, read_fields
+from intake_bot.mail.limits import Limits, TooLarge
+from intake_bot.mail.names import safe_name
+from intake_bot.mail.text import charset_decoded, clean, transfer_decoded
+
+_CONTENT_TYPE = re.compile(rb"\s*([A-Za-z0-9!#$&^_.+-]{1,80})\s*/\s*([A-Za-z0-9!#$&^_.+-]{1,120})")
+_SNIFFED = re.compile(rb"(?:^|[\r\n])--([^\r\n]{1,200}?)[ \t]*\r?\n(?i:Content-[A-Za-z-]{1,40}[ \t]*:)")
+_DASHES = re.compile(rb"-*")
+_LINE_END = re.compile(rb"\r*\n?")
+# Fields of which any real message has one. A text that merely begins with a word and a colon has none.
+_KNOWN = {
+    "bcc", "cc", "content-type", "date", "from", "in-reply-to", "message-id", "mime-version", "received", "references",
+    "reply-to", "return-path", "sender", "subject", "to",
+}  # fmt: skip
+_MAX_BOUNDARY_LINE = 400
+_SNIFF_WINDOW = 65_536
+MESSAGE_TYPES = frozenset({"message/rfc822", "message/global"})
+
+
+@dataclass(slots=True)
+class Part:
+    """One entity. ``source[start:end]`` is its body, still transfer-encoded; ``index`` numbers it for good."""
+
+    index: int
+    parent: int | None
+    depth: int
+    fields: Fields
+    content_type: str
+    parameters: Mapping[str, str]
+    encoding: str
+    source: bytes
+    start: int
+    end: int
+    children: list[int] = field(default_factory=list)
+    closed: bool = False
+
+    @property
+    def is_multipart(self) -> bool:
+        return self.content_type.startswith("multipart/") and bool(self.children)
+
+    @property
+    def is_message(self) -> bool:
+        return self.content_type in MESSAGE_TYPES
+
+    @property
+    def disposition(self) -> str:
+        return self.fields.text("content-disposition").partition(";")[0].strip().lower()
+
+    @property
+    def filename(self) -> str:
+        """The name that the sender gave, decoded and unsafe; empty where there is none."""
+        disposition = parameters(self.fields.first("content-disposition") or b"")
+        return disposition.get("filename", "") or self.parameters.get("name", "")
+
+    def safe_filename(self, max_chars: int) -> str:
+        return safe_name(self.filename, self.content_type, self.index, max_chars)
+
+    def content(self, defects: set[str]) -> bytes:
+        """The body with its transfer encoding taken off."""
+        is_text = self.content_type.startswith(("text/", "multipart/"))
+        return transfer_decoded(self.source[self.start : self.end], self.encoding, defects, is_text=is_text)
+
+    def text(self, defects: set[str]) -> str:
+        """The body as clean text, whatever its charset label says."""
+        return clean(charset_decoded(self.content(defects), self.parameters.get("charset", ""), defects))
+
+
+def parse(raw: bytes, limits: Limits, defects: set[str]) -> list[Part]:
+    """Every entity of a message, the message itself first, each after its parent.
+
+    :raises TooLarge: more than ``max_parts`` entities, nested deeper than ``max_depth``, or ``max_raw_bytes`` exceeded.
+    """
+    if len(raw) > limits.max_raw_bytes:
+        raise TooLarge("raw_too_large")
+    if b"\n" not in raw:
+        raw = raw.replace(b"\r", b"\n")
+    found: set[str] = set()
+    walk = _Walk(limits, found, {})
+    walk.run(raw)
+    sniffed = walk.sniffed_boundaries()
+    if sniffed:
+        found = {"StartBoundaryNotFoundDefect"}
+        walk = _Walk(limits, found, sniffed)
+        walk.run(raw)
+    defects |= found
+    return walk.parts
+
+
+class _Walk:
+    def __init__(self, limits: Limits, defects: set[str], boundaries: Mapping[tuple[int, int], bytes]) -> None:
+        self.parts: list[Part] = []
+        self._limits = limits
+        self._defects = defects
+        self._given = boundaries
+        self._chain: list[Part] = []
+        self._open: dict[bytes, list[Part]] = {}
+
+    def run(self, raw: bytes) -> None:
+        self._run(raw, None)
+        # A whole message under a transfer encoding is forbidden (RFC 2046 § 5.2.1) and comes all the same.
+        for part in self.parts:
+            if part.is_message and part.encoding in {"base64", "quoted-printable"} and not part.children:
+                self._run(part.content(self._defects), part)
+
+    def sniffed_boundaries(self) -> dict[tuple[int, int], bytes]:
+        """The boundaries that multiparts really use, where the declared one is absent or nowhere in the body."""
+        result = {}
+        for part in self.parts:
+            if part.content_type.startswith("multipart/") and not part.children:
+                window = part.source[part.start : min(part.end, part.start + _SNIFF_WINDOW)]
+                if match := _SNIFFED.search(window):
+                    result[len(part.source), part.start] = match[1]
+                else:
+                    self._defects.add("StartBoundaryNotFoundDefect")
+        return result
+
+    def _run(self, raw: bytes, parent: Part | None) -> None:
+        self._chain, self._open = [], {}
+        self._enter(raw, 0, parent)
+        for offset, key, following in _dash_lines(raw):
+            multipart, closing = self._owner(key)
+            if multipart is None or offset < multipart.start:
+                continue
+            self._leave(multipart, _before_newline(raw, offset))
+            if closing:
+                multipart.closed = True
+            else:
+                self._enter(raw, following, multipart)
+        self._leave(None, len(raw))
+
+    def _enter(self, raw: bytes, start: int, parent: Part | None) -> None:
+        """Open the entity at ``start``, and the messages that lie directly inside it."""
+        while True:
+            part = self._part(raw, start, parent)
+            self.parts.append(part)
+            self._chain.append(part)
+            if parent is not None:
+                parent.children.append(part.index)
+            if part.content_type.startswith("multipart/"):
+                boundary = self._given.get((len(raw), part.start)) or _boundary(part)
+                if boundary:
+                    self._open.setdefault(boundary, []).append(part)
+                else:
+                    self._defects.add("NoBoundaryInMultipartDefect")
+                return
+            if not part.is_message or part.encoding in {"base64", "quoted-printable"}:
+                return
+            start, parent = part.start, part
+
+    def _part(self, raw: bytes, start: int, parent: Part | None) -> Part:
+        depth = parent.depth + 1 if parent else 0
+        if len(self.parts) >= self._limits.max_parts:
+            raise TooLarge("too_many_parts")
+        if depth > self._limits.max_depth:
+            raise TooLarge("too_deep")
+        fields, body = read_fields(raw, start, self._is_boundary, self._limits.max_header_fields, self._defects)
+        if parent is None and not any(name in _KNOWN for name, _ in fields):
+            fields, body = Fields(), start
+        digest = parent is not None and parent.content_type == "multipart/digest"
+        value = fields.first("content-type")
+        content_type = "message/rfc822" if digest and value is None else _content_type(value, self._defects)
+        encoding = fields.text("content-transfer-encoding").split(";")[0].strip().strip('"').lower()
+        return Part(
+            index=len(self.parts),
+            parent=parent.index if parent else None,
+            depth=depth,
+            fields=fields,
+            content_type=content_type,
+            parameters=parameters(value or b""),
+            encoding=encoding,
+            source=raw,
+            start=body,
+            end=len(raw),
+        )
+
+    def _owner(self, key: bytes) -> tuple[Part | None, bool]:
+        """The multipart whose boundary a line is, the innermost open one first, and whether the line closes it.
+
+        A closed multipart may go on after all: what follows its end would otherwise be lost with the epilogue.
+        """
+        closing = False
+        owners = self._open.get(key)
+        if not owners and key.endswith(b"--"):
+            owners, closing = self._open.get(key[:-2]), True
+        if not owners:
+            return None, False
+        return next((part for part in reversed(owners) if not part.closed), owners[-1]), closing
+
+    def _is_boundary(self, line: bytes) -> bool:
+        return self._owner(line[2:].rstrip(b" \t\r"))[0] is not None
+
+    def _leave(self, multipart: Part | None, end: int) -> None:
+        """Close every entity that is open inside ``multipart`` (all, where it is None)."""
+        while self._chain and self._chain[-1] is not multipart:
+            part = self._chain.pop()
+            part.end = max(part.start, end)
+            for owners in self._open.values():
+                if owners and owners[-1] is part:
+                    owners.pop()
+                    if part.children and not part.closed:
+                        self._defects.add("CloseBoundaryNotFoundDefect")
+
+
+def _boundary(part: Part) -> bytes:
+    return part.parameters.get("boundary", "").encode("utf-8", "surrogateescape").rstrip(b" \t")
+
+
+def _content_type(value: bytes | None, defects: set[str]) -> str:
+    """RFC 2045 § 5.2: absent or malformed means text/plain."""
+    if value is None:
+        return "text/plain"
+    match = _CONTENT_TYPE.match(value)
+    if match is None:
+        defects.add("InvalidContentType")
+        return "text/plain"
+    return f"{match[1].decode('ascii')}/{match[2].decode('ascii')}".lower()
+
+
+def _dash_lines(raw: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Lines that begin with two hyphens: where they begin, what follows the hyphens, where the next line begins."""
+    position = 0
+    while (hit := raw.find(b"--", position)) >= 0:
+        if hit == 0 or raw[hit - 1] in b"\r\n":
+            line = raw[hit : hit + _MAX_BOUNDARY_LINE]
+            for newline in (b"\n", b"\r"):
+                cut = line.find(newline)
+                line = line if cut < 0 else line[:cut]
+            end = _LINE_END.match(raw, hit + len(line))
+            yield hit, line[2:].rstrip(b" \t"), end.end() if end else len(raw)
+        dashes = _DASHES.match(raw, hit)
+        position = dashes.end() if dashes else hit + 2
+
+
+def _before_newline(raw: bytes, offset: int) -> int:
+    """The line end before a boundary belongs to the boundary (RFC 2046 § 5.1.1)."""
+    if offset and raw[offset - 1 : offset] == b"\n":
+        offset -= 1
+    if offset and raw[offset - 1 : offset] == b"\r":
+        offset -= 1
+    return offset

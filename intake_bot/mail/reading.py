@@ -1,0 +1,403 @@
+"""The reading of a raw message: everything that intake needs to know of it, in one pure function.
+
+It runs in a child process, so that a hostile message can at worst end that child; its result crosses as JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from intake_bot.mail.addresses import Mailbox, is_plain, mailboxes, normalised
+from intake_bot.mail.fields import as_text, decoded, message_id, message_ids
+from intake_bot.mail.limits import Limits, TooLarge, Unreadable
+from intake_bot.mail.machine import MachineMark, answered_ids, is_null_sender, machine_mark
+from intake_bot.mail.parts import Part, parse
+from intake_bot.mail.quoting import is_forward_subject, is_reply_subject, new_words
+from intake_bot.mail.text import clean, clean_line, html_to_text, squeezed, words
+from intake_bot.mail.trust import Trust, sender_trust
+
+_MAX_DATE_CHARS = 200
+_OPENING_CHARS = 20_000
+_MAX_ALTERNATIVES = 8
+# Types under text/ that hold data, not the writer's prose: attachments, but read where there is nothing else.
+_DATA_TEXTS = {"text/calendar", "text/csv", "text/rtf", "text/vcard", "text/x-vcard", "text/directory", "text/xml",
+               "text/css", "text/javascript", "text/rfc822-headers", "text/x-amp-html", "text/watch-html"}  # fmt: skip
+_PGP_BLOCK = re.compile(r"(?m)^-----BEGIN PGP MESSAGE-----\s*$")
+_SMIME_TYPES = {"application/pkcs7-mime", "application/x-pkcs7-mime"}
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with a message. ``size`` in bytes and ``sha256`` are of the decoded content."""
+
+    filename: str
+    content_type: str
+    size: int
+    sha256: str
+    part_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a message says. Strings hold neither NUL nor lone surrogates, so that any store and UTF-8 take them.
+
+    ``body_text`` is what the writer wrote this time, ``full_text`` everything; ``digest`` is equal for two copies of
+    the same content, whatever transport did to headers, encodings, line ends and runs of white space. ``answers`` is
+    filled for mail that is about other mail (bounces, receipts, vacation replies).
+    """
+
+    message_id: str | None
+    in_reply_to: tuple[str, ...]
+    references: tuple[str, ...]
+    date: str | None
+    subject: str
+    sender: str | None
+    sender_name: str
+    reply_to: str | None
+    recipients: tuple[str, ...]
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    body_text: str
+    full_text: str
+    attachments: tuple[Attachment, ...]
+    unreadable: Literal["smime", "pgp"] | None
+    defects: tuple[str, ...]
+    trust: Trust
+    machine: MachineMark | None
+    digest: str
+    answers: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """One JSON object, which :meth:`from_json` turns back into an equal reading."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Reading:
+        """The reading that :meth:`to_json` wrote."""
+        data: dict[str, Any] = json.loads(text)
+        for name in ("in_reply_to", "references", "recipients", "to", "cc", "defects", "answers"):
+            data[name] = tuple(data[name])
+        data["attachments"] = tuple(Attachment(**item) for item in data["attachments"])
+        data["machine"] = MachineMark(**data["machine"]) if data["machine"] else None
+        return cls(**data)
+
+
+def read(
+    raw: bytes,
+    *,
+    envelope_from: str,
+    envelope_to: Sequence[str],
+    authserv_id: str | None,
+    own_addresses: Collection[str],
+    limits: Limits,
+) -> Reading:
+    """Read a message as it came over SMTP or LMTP, with its envelope.
+
+    Every message that a mail server would pass on gets a reading: what is broken is mended as far as it goes, and
+    named in ``defects``. ``authserv_id`` is the one server whose Authentication-Results are believed.
+
+    :raises TooLarge: a bound on structure is exceeded (:class:`~intake_bot.mail.limits.Limits`).
+    """
+    defects: set[str] = set()
+    parts = parse(raw, limits, defects)
+    top = parts[0].fields
+    subject = clean_line(decoded(top.first("subject") or b"", defects), limits.max_subject_chars)
+    authors = [mailbox for value in top.all("from") for mailbox in mailboxes(as_text(value), limits.max_addresses)]
+    author = _author(parts[0], authors, envelope_from, limits)
+    in_reply_to = _ids(parts[0], "in-reply-to", limits)
+    references = _ids(parts[0], "references", limits)
+    from_addresses = [mailbox.address for mailbox in authors]
+
+    content = _Content(parts, limits, defects)
+    full = content.full_text()
+    opening = full[:_OPENING_CHARS]
+    mark = machine_mark(
+        parts,
+        envelope_from=envelope_from,
+        from_addresses=from_addresses,
+        subject=subject,
+        opening=opening,
+        own_addresses=own_addresses,
+    )
+    about_our_mail = mark is not None and not mark.opens_case
+    body = content.body_text(
+        answers=bool(in_reply_to or references) or is_reply_subject(subject),
+        forwards=is_forward_subject(subject),
+        with_messages=not about_our_mail,
+    )
+    attachments = content.attachments()
+    return Reading(
+        message_id=next((found for value in top.all("message-id") if (found := message_id(value))), None),
+        in_reply_to=in_reply_to,
+        references=references,
+        date=_date(parts[0]),
+        subject=subject,
+        sender=author.address if author else None,
+        sender_name=_name(author, limits, defects),
+        reply_to=_reply_to(parts[0], limits),
+        recipients=tuple(clean_line(address, 1_000) for address in envelope_to),
+        to=_addresses(parts[0], "to", limits),
+        cc=_addresses(parts[0], "cc", limits),
+        body_text=_cut(body, limits, defects),
+        full_text=_cut(full, limits, defects),
+        attachments=attachments,
+        unreadable=_unreadable(parts, full),
+        defects=tuple(sorted(defects)),
+        trust=sender_trust(
+            (clean_line(as_text(value), 10_000) for value in top.all("authentication-results")),
+            authserv_id=authserv_id,
+            from_addresses=from_addresses,
+        ),
+        machine=mark,
+        digest=content.digest(subject, full, attachments),
+        answers=answered_ids(parts, opening, limits.max_references) if about_our_mail else (),
+    )
+
+
+def attachment_bytes(raw: bytes, part_index: int, limits: Limits) -> bytes:
+    """The decoded content of the attachment with that ``part_index``, from the raw message again.
+
+    :raises TooLarge: as :func:`read` does.
+    :raises Unreadable: there is no such part.
+    """
+    parts = parse(raw, limits, set())
+    if not 0 <= part_index < len(parts):
+        raise Unreadable("no_such_part")
+    return parts[part_index].content(set())
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One stretch of text: as it reads, and with quoted lines marked. ``is_message``: it is a message inside this one."""
+
+    plain: str
+    marked: str
+    is_message: bool = False
+
+
+@dataclass(slots=True)
+class _Content:
+    """The texts and files of a message."""
+
+    parts: list[Part]
+    limits: Limits
+    defects: set[str]
+    pieces: list[_Piece] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.pieces = [piece for piece in self._pieces(self.parts[0]) if piece.plain.strip()]
+        if not any(words(piece.plain) for piece in self.pieces):
+            self.pieces = self._last_resort() or self.pieces
+
+    def full_text(self) -> str:
+        return "\n\n".join(piece.plain.strip("\n") for piece in self.pieces)
+
+    def body_text(self, *, answers: bool, forwards: bool, with_messages: bool) -> str:
+        """The new words of each stretch; a message that is attached is forwarded, and stays as it is."""
+        texts = []
+        for piece in self.pieces:
+            if piece.is_message:
+                if with_messages:
+                    texts.append(piece.plain.strip("\n"))
+                continue
+            marked = piece.marked.strip("\n")
+            new = new_words(marked, answers=answers, forwards=forwards)
+            # Quotation marks are ours where the text was HTML: they go when nothing else went.
+            texts.append(piece.plain.strip("\n") if new == marked else new)
+        body = "\n\n".join(texts)
+        return body if words(body) else self.full_text()
+
+    def attachments(self) -> tuple[Attachment, ...]:
+        found: list[Attachment] = []
+        for part in self.parts:
+            if not self._is_file(part):
+                continue
+            if len(found) >= self.limits.max_attachments:
+                raise TooLarge("too_many_attachments")
+            data = part.content(self.defects)
+            found.append(
+                Attachment(
+                    filename=part.safe_filename(self.limits.max_filename_chars),
+                    content_type=part.content_type,
+                    size=len(data),
+                    sha256=hashlib.sha256(data).hexdigest(),
+                    part_index=part.index,
+                )
+            )
+        return tuple(found)
+
+    def digest(self, subject: str, full: str, attachments: Sequence[Attachment]) -> str:
+        """SHA-256 over what transport leaves alone. A text file counts by its text, for transport may change its line
+        ends and its encoding; a message inside counts by its own text and files, for the same reason.
+        """
+        marks = [squeezed(subject), squeezed(full)]
+        for item in attachments:
+            part = self.parts[item.part_index]
+            if part.is_message:
+                continue
+            marks.append(squeezed(part.text(set())) if part.content_type.startswith("text/") else item.sha256)
+        hasher = hashlib.sha256()
+        for mark in marks:
+            data = mark.encode()
+            hasher.update(b"%d:" % len(data) + data)
+        return hasher.hexdigest()
+
+    def _is_file(self, part: Part) -> bool:
+        """Whether the part is kept as an attachment. A text with a name is both: its words are never lost."""
+        if part.is_multipart:
+            return False
+        if part.is_message:
+            return part.index > 0
+        if part.content_type in {"text/plain", "text/html"} or part.content_type.startswith("multipart/"):
+            return part.disposition == "attachment" or bool(part.filename)
+        if part.content_type.startswith("text/") and part.content_type not in _DATA_TEXTS:
+            return part.disposition == "attachment" or bool(part.filename)
+        return part.index > 0 or bool(part.start < part.end)
+
+    def _pieces(self, part: Part) -> list[_Piece]:
+        if part.is_multipart:
+            children = [self.parts[index] for index in part.children]
+            if part.content_type == "multipart/alternative":
+                return self._fullest([self._pieces(child) for child in children])
+            return [piece for child in children for piece in self._pieces(child)]
+        if part.is_message:
+            return self._message_pieces(part)
+        if not part.content_type.startswith(("text/", "multipart/")) or part.content_type in _DATA_TEXTS:
+            return []
+        return [] if part.disposition == "attachment" else [self._text_piece(part)]
+
+    def _text_piece(self, part: Part) -> _Piece:
+        text = part.text(self.defects)
+        if part.content_type != "text/html":
+            return _Piece(text, text)
+        converted = html_to_text(text, self.limits.max_html_chars)
+        self.defects.update(converted.defects)
+        return _Piece(converted.plain, converted.marked)
+
+    def _message_pieces(self, part: Part) -> list[_Piece]:
+        pieces: list[_Piece] = []
+        for index in part.children:
+            inner = self.parts[index]
+            shown = []
+            for name in ("From", "To", "Date", "Subject"):
+                value = inner.fields.first(name.lower())
+                if value is not None:
+                    shown.append(f"{name}: {clean_line(decoded(value, self.defects), self.limits.max_subject_chars)}")
+            texts = [piece.plain.strip("\n") for piece in self._pieces(inner)]
+            text = "\n".join(shown) + "\n\n" + "\n\n".join(texts)
+            pieces.append(_Piece(text, text, is_message=True))
+        return pieces
+
+    def _fullest(self, alternatives: list[list[_Piece]]) -> list[_Piece]:
+        """One of the alternatives (RFC 2046 § 5.1.4), the first with text, unless another says a good deal more.
+
+        The plain text comes first and is what quotations are told by. But many programs leave it empty, or write "see
+        the HTML part". Where each has much that the other has not, they are no alternatives and both stay.
+        """
+        chosen: list[_Piece] = []
+        for pieces in alternatives[:_MAX_ALTERNATIVES]:
+            theirs = words(" ".join(piece.plain for piece in pieces))
+            if not theirs:
+                continue
+            ours = words(" ".join(piece.plain for piece in chosen))
+            if not ours:
+                chosen = pieces
+                continue
+            missing = _missing(theirs, ours)
+            if missing > max(3, len(theirs) // 5):
+                extra = _missing(ours, theirs)
+                # A placeholder may be lost; more than a few words may not.
+                chosen = chosen + pieces if extra > max(25, len(ours) // 5) else pieces
+        # No program writes so many: whatever these are, they are kept rather than compared.
+        return chosen + [piece for pieces in alternatives[_MAX_ALTERNATIVES:] for piece in pieces]
+
+    def _last_resort(self) -> list[_Piece]:
+        """Words where none were found in their place: text files, data, then what lies outside all parts."""
+        inside = [part for part in self.parts if part.content_type.startswith("text/")]
+        pieces = [piece for part in inside if words((piece := self._text_piece(part)).plain)]
+        if pieces:
+            return pieces
+        top = self.parts[0]
+        if top.is_multipart and not any(self._is_file(part) for part in self.parts):
+            text = top.text(self.defects)
+            return [_Piece(text, text)] if words(text) else []
+        return []
+
+
+def _missing(theirs: list[str], ours: list[str]) -> int:
+    known = set(ours)
+    return sum(word not in known for word in theirs)
+
+
+def _ids(part: Part, name: str, limits: Limits) -> tuple[str, ...]:
+    found = [token for value in part.fields.all(name) for token in message_ids(value, limits.max_references)]
+    return tuple(dict.fromkeys(found))
+
+
+def _date(part: Part) -> str | None:
+    return clean_line(part.fields.text("date"), _MAX_DATE_CHARS) or None
+
+
+def _author(part: Part, authors: list[Mailbox], envelope_from: str, limits: Limits) -> Mailbox | None:
+    """From, else what encoded words hide in it, else Sender (RFC 5322 § 3.6.2), else the envelope's sender."""
+    if authors:
+        return authors[0]
+    for name in ("from", "sender"):
+        for value in part.fields.all(name):
+            text = as_text(value) if name == "sender" else decoded(value, set())
+            if found := mailboxes(text, limits.max_addresses):
+                return found[0]
+    if is_null_sender(envelope_from):
+        return None
+    address = normalised(envelope_from.strip().removeprefix("<").removesuffix(">"))
+    return Mailbox("", address) if address else None
+
+
+def _name(author: Mailbox | None, limits: Limits, defects: set[str]) -> str:
+    if author is None:
+        return ""
+    return clean_line(decoded(author.name.encode("utf-8", "replace"), defects), limits.max_name_chars)
+
+
+def _reply_to(part: Part, limits: Limits) -> str | None:
+    for value in part.fields.all("reply-to"):
+        found = mailboxes(as_text(value), limits.max_addresses)
+        if found:
+            return found[0].address if is_plain(found[0].address) else None
+    return None
+
+
+def _addresses(part: Part, name: str, limits: Limits) -> tuple[str, ...]:
+    found = [mailbox for value in part.fields.all(name) for mailbox in mailboxes(as_text(value), limits.max_addresses)]
+    return tuple(dict.fromkeys(mailbox.address for mailbox in found))[: limits.max_addresses]
+
+
+def _cut(text: str, limits: Limits, defects: set[str]) -> str:
+    if len(text) > limits.max_text_chars:
+        defects.add("TextCut")
+        text = text[: limits.max_text_chars]
+    return clean(text)
+
+
+def _unreadable(parts: Sequence[Part], full: str) -> Literal["smime", "pgp"] | None:
+    """Encrypted mail (RFC 8551, RFC 3156, or PGP in the text) and mail signed so that its text is inside the signature.
+
+    Looked for at the top and one level down, where gateways move it to add a footer; not in what is forwarded.
+    """
+    for part in parts:
+        if part.depth > 1 or (part.parent is not None and parts[part.parent].is_message):
+            continue
+        protocol = part.parameters.get("protocol", "").lower()
+        if part.content_type == "multipart/encrypted":
+            return "smime" if "pkcs7" in protocol else "pgp"
+        if part.content_type == "application/pgp-encrypted":
+            return "pgp"
+        is_smime = part.content_type in _SMIME_TYPES or part.filename.lower().endswith("smime.p7m")
+        if is_smime and part.parameters.get("smime-type", "").lower() != "certs-only":
+            return "smime"
+    return "pgp" if _PGP_BLOCK.search(full) else None

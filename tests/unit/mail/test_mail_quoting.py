@@ -1,0 +1,91 @@
+"""New words and old, as far as the corpus does not show it: the guards, one by one."""
+
+import pytest
+
+from intake_bot.mail.quoting import new_words, without_signature
+
+NEW = "She is in Year 4 and he coaches her on Tuesdays."
+GMAIL = "On Mon, 3 Mar 2025 at 10:15, Intake <lado@council.example> wrote:"
+
+
+@pytest.mark.parametrize(
+    "introduction",
+    [
+        GMAIL,
+        "On 3 Mar 2025, at 10:15, Designated Officer Intake\n<lado@council.example>\nwrote:",
+        "Am Mo., 3. März 2025 um 10:15 Uhr schrieb Intake <lado@council.example>:",
+        "Le lun. 3 mars 2025 à 10:15, Intake <lado@council.example> a écrit :",
+        "El lun, 3 mar 2025 a las 10:15, Intake (<lado@council.example>) escribió:",
+        "Op ma 3 mrt 2025 om 10:15 schreef Intake <lado@council.example>:",
+        "Den mån 3 mars 2025 kl 10:15 skrev Intake <lado@council.example>:",
+        "W dniu 3.03.2025 o 10:15, Intake <lado@council.example> napisał:",
+        "2025-03-03 10:15 GMT, Intake <lado@council.example> wrote:",
+        "-----Original Message-----",
+        "From: Intake <lado@council.example>\nSent: 03 March 2025 10:15\nTo: Jane\nSubject: Your enquiry",
+        "*From:* Intake <lado@council.example>\n*Date:* 3 March 2025 10:15\n*To:* Jane\n*Subject:* Your enquiry",
+        "Von: Intake <lado@council.example>\nGesendet: Montag, 3. März 2025 10:15\nAn: Jane\nBetreff: Ihre Anfrage",
+    ],
+)
+def test_history_is_taken_off_an_answer_marked_or_not(introduction: str) -> None:
+    old = "We received your message.\nA person will answer."
+    marked = "\n".join(f"> {line}" for line in old.split("\n"))
+    assert new_words(f"{NEW}\n\n{introduction}\n\n{old}\n", answers=True, forwards=False) == NEW
+    if "\nTo:" not in introduction:
+        assert new_words(f"{NEW}\n\n{introduction}\n{marked}\n", answers=True, forwards=False) == NEW
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{NEW}\n\nOn Tuesday he wrote:\nmeet me after training\nand she did not.",
+        f"{NEW}\n\nOn 4 March 2025 at 16:10 he wrote:\nwhy did you not answer\nThat was all.",
+        f"{NEW}\n\nFrom: 9.30\nTo: 11.00\nhe was alone with her.",
+        f"{NEW}\n\nFrom: the start of term\nTo: half term\nSubject: maths\nhe was alone with her.",
+        f"{NEW}\n\nMy answers are in red below.\n\n{GMAIL}\n\nWhen was it? Last Friday.",
+        f"Yes.\n\n{GMAIL}\n\n> Was it Friday?",
+        f"{GMAIL}\n\n> Was it Friday?",
+        f"{NEW} He wrote to her:\n> meet me after training",
+        f"{NEW}\n\n---------- Forwarded message ---------\nFrom: A Parent <p@home.example>\n\nHe came home upset.",
+    ],
+    ids=[
+        "pronoun",
+        "pronoun-dated",
+        "times",
+        "fields",
+        "points-below",
+        "one-word",
+        "nothing",
+        "introduced",
+        "forwarded",
+    ],
+)
+def test_an_answer_keeps_what_is_no_history_or_all_there_is(text: str) -> None:
+    assert new_words(text, answers=True, forwards=False) == text
+
+
+def test_a_first_message_keeps_what_only_answers_shed() -> None:
+    text = f"{NEW}\n\n{GMAIL}\n\nmeet me after training"
+    assert new_words(text, answers=False, forwards=False) == text
+    quoted = f"{NEW}\n> he said so\n{NEW}\n> and so"
+    assert new_words(quoted, answers=False, forwards=False) == quoted
+
+
+def test_a_quotation_that_ends_before_more_words_is_no_tail() -> None:
+    text = f"{NEW}\n\n> Was it Friday?\n\nNo, it was Thursday, and again on Monday.\n\n> Who saw it?\n\nNobody else."
+    assert new_words(text, answers=True, forwards=False) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("He left.\n-- \nJane Archer\nHeadteacher\n01234 000000", "He left."),
+        ("He left.\n\nSent from my iPhone", "He left."),
+        ("He left.\n\nGet Outlook for iOS<https://aka.example/x>", "He left."),
+        ("He left.\n-- \nJane\nPS he came back on Monday and asked two of the boys for her number again.", None),
+        ("He left.\n\nKind regards\nJane Archer\n01234 000000", None),
+        ("Sent from my phone were three pictures of the pupils in the changing room", None),
+        ("-- \nJane Archer", None),
+    ],
+)
+def test_a_signature_goes_and_an_account_does_not(text: str, left: str | None) -> None:
+    assert without_signature(text) == (text if left is None else left)

@@ -1,0 +1,44 @@
+"""Sender trust: only our own server's word counts, and nothing it did not test passes."""
+
+import pytest
+
+from intake_bot.mail.trust import sender_trust
+
+PASS = "mx.council.example; dmarc=pass header.from=oakfield.example"
+
+
+@pytest.mark.parametrize(
+    ("results", "verdict"),
+    [
+        ([PASS], "pass"),
+        (["MX.council.example 1; dmarc=pass header.from=Oakfield.example; spf=fail smtp.mailfrom=x@y.example"], "pass"),
+        (["mx.council.example; dmarc=fail header.from=oakfield.example; spf=pass smtp.mailfrom=oakfield.example"], "fail"),
+        (["mx.council.example; dmarc=pass header.from=elsewhere.example"], "none"),
+        (["mx.council.example; spf=pass smtp.mailfrom=jane@oakfield.example"], "pass"),
+        (["mx.council.example; spf=pass smtp.mailfrom=mail.oakfield.example"], "pass"),
+        (["mx.council.example; dkim=fail header.d=oakfield.example; dkim=pass header.d=oakfield.example"], "pass"),
+        (["mx.council.example; dkim=pass header.d=example; spf=pass smtp.mailfrom=bulk@sender.example"], "none"),
+        (["mx.council.example; spf=pass smtp.helo=oakfield.example"], "none"),
+        (["mx.council.example; dkim=pass header.d=notoakfield.example"], "none"),
+        (["mx.council.example; dmarc=none header.from=oakfield.example; dkim=pass header.d=oakfield.example"], "pass"),
+        (["mx.council.example; none"], "none"),
+        (["elsewhere.example; dmarc=pass header.from=oakfield.example"], "none"),
+        (["mx.council.example.evil.example; dmarc=pass header.from=oakfield.example"], "none"),
+        (["elsewhere.example; dmarc=fail header.from=oakfield.example", PASS], "pass"),
+        (["mx.council.example; none", PASS], "none"),
+        (["mx.council.example; dmarc=(((", PASS], "none"),
+        (["mx.council.example;" + "(" * 5_000], "none"),
+        (["", ";;;", "=", "(", "\x00"], "none"),
+        ([], "none"),
+    ],
+)  # fmt: skip
+def test_verdict(results: list[str], verdict: str) -> None:
+    found = sender_trust(results, authserv_id="mx.council.example", from_addresses=["jane@oakfield.example"])
+    assert found == verdict
+
+
+def test_nothing_passes_without_a_server_to_believe_or_a_sender_to_test() -> None:
+    assert sender_trust([PASS], authserv_id=None, from_addresses=["jane@oakfield.example"]) == "none"
+    assert sender_trust([PASS], authserv_id="mx.council.example", from_addresses=[]) == "none"
+    both = ["jane@oakfield.example", "jane@elsewhere.example"]
+    assert sender_trust([PASS], authserv_id="mx.council.example", from_addresses=both) == "none"
