@@ -1,0 +1,182 @@
+"""The duty desk as casework sees it: what is shown there, and the port that a real desk (Slack, a terminal) fills.
+
+A :class:`CaseCard` and a :class:`Notice` may be read over a shoulder or on a locked telephone's screen, so they hold
+codes, times and the reference only. A :class:`CaseView` holds content and goes to one officer who asked for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from intake_bot.casework.vocabulary import DeadlineState, DecisionKind, Remark, Status
+from triage.suggestion import Suggestion
+from triage.vocabulary import Category, Criterion, Flag, MissingDatum, Threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: ``kind`` is ``slack``, ``terminal`` or ``system``; ``id`` is ``TEAM/USER`` for Slack, else a name."""
+
+    kind: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Actor:
+        kind, _, identity = text.partition(":")
+        return cls(kind, identity)
+
+
+SYSTEM = Actor("system", "intake-bot")
+
+
+@dataclass(frozen=True, slots=True)
+class DueTime:
+    """A target of a case as a card shows it. Times are aware UTC."""
+
+    target: str
+    due_at: datetime
+    state: DeadlineState
+    met_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseCard:
+    """One glance at a case. No name, no quotation, no subject line: safe for the duty channel."""
+
+    case_id: str
+    reference: str
+    revision: int
+    """Counts up with each change, so that two renderings can be told apart."""
+    status: Status
+    channel: str
+    received_at: datetime
+    sector: str | None
+    officer: Actor | None
+    category: Category | None
+    category_confidence: float
+    threshold: Threshold | None
+    threshold_confidence: float
+    flags: tuple[Flag, ...]
+    missing: tuple[MissingDatum, ...]
+    due: tuple[DueTime, ...]
+    decision: DecisionKind | None
+    decided_by: Actor | None
+    remarks: tuple[Remark, ...]
+    messages: int
+    """How many messages are on the case."""
+    no_names: bool
+    restricted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """One message as an officer reads it. ``evidence`` of the suggestion points into ``text`` where ``is_evidence_text``."""
+
+    id: str
+    direction: str
+    sender: str
+    sender_trust: str
+    machine_sent: str | None
+    received_at: datetime
+    subject: str
+    text: str
+    full_text: str
+    attachments: tuple[str, ...]
+    is_evidence_text: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionView:
+    decision: DecisionKind
+    category: Category
+    criteria: tuple[Criterion, ...]
+    reason: str
+    by: Actor
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CaseView:
+    """A case with its content, for one officer's eyes."""
+
+    card: CaseCard
+    messages: tuple[MessageView, ...]
+    suggestion: Suggestion | None
+    decision: DecisionView | None
+    explanations: tuple[str, ...]
+    """How each deadline was reached, in sentences."""
+    proposed_links: tuple[str, ...]
+    """References of cases that this one may belong to."""
+
+
+class NoticeKind(StrEnum):
+    REMINDER = "reminder"
+    PARKED = "parked"
+    DELIVERY_FAILED = "delivery_failed"
+    ACK_CAPPED = "ack_capped"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A line to the duty desk, without content. ``target`` and ``due_at`` are set for reminders."""
+
+    kind: NoticeKind
+    reference: str | None = None
+    target: str | None = None
+    moment: str | None = None
+    """``before``, ``at`` or ``after`` the due time, for reminders."""
+    due_at: datetime | None = None
+    late: bool = False
+    owner: Actor | None = None
+    count: int = 1
+    code: str | None = None
+    """A fixed word for what went wrong, for alerts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """Where a post stands on the desk: for Slack the channel and the message's ``ts``."""
+
+    channel: str
+    ts: str
+
+
+class DeliveryFailed(Exception):
+    """Something could not be delivered. ``code`` is a fixed word, never the other side's text.
+
+    ``permanent`` means that trying the same again cannot help. ``retry_after`` is in seconds, where the other side
+    named one. ``uncertain`` means that it may have arrived all the same.
+    """
+
+    def __init__(
+        self, code: str, *, permanent: bool = False, retry_after: float | None = None, uncertain: bool = False
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.permanent = permanent
+        self.retry_after = retry_after
+        self.uncertain = uncertain
+
+
+class Desk(Protocol):
+    """Where officers are shown what is new and due. Every method raises :class:`DeliveryFailed` when it fails.
+
+    ``post_id`` is the outbox row's id and travels with the post; ``look_first`` is set after an unknown outcome and
+    asks the desk to look for that id among what it already shows, and to adopt it instead of posting it twice.
+    """
+
+    async def post_card(self, card: CaseCard, post_id: str, *, look_first: bool) -> Posted: ...
+
+    async def update_card(self, card: CaseCard, at: Posted) -> None: ...
+
+    async def post_notice(self, notice: Notice, post_id: str, *, look_first: bool) -> Posted: ...
+
+    async def tell(self, actor: Actor, text: str) -> None:
+        """Say something to one officer alone. ``text`` is ours and holds no content."""
+        ...

@@ -1,0 +1,96 @@
+"""What casework asks the desk to show: rows in the outbox, put there by the transaction that makes them true."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from intake_bot.casework.desk import Actor, Notice, NoticeKind
+from intake_bot.casework.practice import Practice
+from storage import outbox
+from storage.outbox import Kind, Via
+from storage.tables import Case
+
+
+def post_card(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:
+    """One card a case, for ever: the key sees to it."""
+    outbox.put(
+        session,
+        practice.vault,
+        key=f"card:{case.id}",
+        via=Via.DESK,
+        kind=Kind.CARD,
+        now=now,
+        content={},
+        case_id=case.id,
+    )
+
+
+def update_card(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:
+    """The case has changed: count its revision up and have the card drawn anew, from whatever is then true."""
+    case.revision += 1
+    session.add(case)
+    outbox.put(
+        session,
+        practice.vault,
+        key=f"card_update:{case.id}:{case.revision}",
+        via=Via.DESK,
+        kind=Kind.CARD_UPDATE,
+        now=now,
+        content={"revision": case.revision},
+        case_id=case.id,
+    )
+
+
+def post_notice(
+    session: Session, practice: Practice, notice: Notice, *, key: str, now: datetime, case_id: str | None = None
+) -> bool:
+    """Put a notice in the outbox; False where one under this key is there already."""
+    content = notice_to_json(notice)
+    row = outbox.put(
+        session, practice.vault, key=key, via=Via.DESK, kind=Kind.NOTICE, now=now, content=content, case_id=case_id
+    )
+    return row is not None
+
+
+def tell(session: Session, practice: Practice, actor: Actor, text: str, *, key: str, now: datetime) -> None:
+    """Answer one officer alone. ``text`` is ours, without content."""
+    outbox.put(
+        session,
+        practice.vault,
+        key=key,
+        via=Via.DESK,
+        kind=Kind.TELL,
+        now=now,
+        content={"actor": str(actor), "text": text},
+    )
+
+
+def notice_to_json(notice: Notice) -> dict[str, Any]:
+    return {
+        "kind": notice.kind.value,
+        "reference": notice.reference,
+        "target": notice.target,
+        "moment": notice.moment,
+        "due_at": notice.due_at.isoformat() if notice.due_at else None,
+        "late": notice.late,
+        "owner": str(notice.owner) if notice.owner else None,
+        "count": notice.count,
+        "code": notice.code,
+    }
+
+
+def notice_from_json(data: dict[str, Any]) -> Notice:
+    return Notice(
+        kind=NoticeKind(data["kind"]),
+        reference=data["reference"],
+        target=data["target"],
+        moment=data["moment"],
+        due_at=datetime.fromisoformat(data["due_at"]) if data["due_at"] else None,
+        late=data["late"],
+        owner=Actor.parse(data["owner"]) if data["owner"] else None,
+        count=data["count"],
+        code=data["code"],
+    )

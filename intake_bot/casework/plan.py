@@ -1,0 +1,141 @@
+"""When nudges are planned for a deadline, and to whom. Pure: rows and sending are elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+from intake_bot.casework.calendar import WorkingCalendar, aware_utc
+from intake_bot.casework.targets import Due
+
+
+class Moment(StrEnum):
+    """Where a reminder stands to its deadline, which is what its text says."""
+
+    BEFORE = "before"
+    AT = "at"
+    AFTER = "after"
+
+
+class Recipient(StrEnum):
+    """Whom a reminder is for; who that is at the time is settled when it is sent."""
+
+    DUTY = "duty"
+    OWNER = "owner"
+    MANAGER = "manager"
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """One nudge: ``days`` local calendar days and ``exact`` real time from the due time, negative before it."""
+
+    days: int
+    exact: timedelta
+    to: Recipient
+
+    @classmethod
+    def parse(cls, text: str) -> Offset:
+        """``-4h``, ``0``, ``+1h``, ``-7d``, ``+30m``; ``+1h manager`` names another recipient than the duty desk.
+
+        Raises ValueError, saying the form, for anything else.
+        """
+        found = _FORM.fullmatch(" ".join(text.split()))
+        if found is None:
+            raise ValueError(
+                "is not a reminder; write 0, or - or + with a number and m, h or d (minutes, hours, days), "
+                "then, if it is not for the duty desk, owner or manager: -4h, 0, +1h manager, -7d owner"
+            )
+        to = Recipient(found["to"] or Recipient.DUTY)
+        number = int((found["sign"] or "") + (found["number"] or "0"))
+        match found["unit"]:
+            case "d":
+                return cls(number, timedelta(), to)
+            case "h":
+                return cls(0, timedelta(hours=number), to)
+            case _:
+                return cls(0, timedelta(minutes=number), to)
+
+    @property
+    def moment(self) -> Moment:
+        length = timedelta(days=self.days) + self.exact
+        if not length:
+            return Moment.AT
+        return Moment.AFTER if length > timedelta() else Moment.BEFORE
+
+    def from_due(self, due: Due) -> datetime:
+        """The nudge's instant, in UTC. Days keep the local time of day over a night on which the clocks change."""
+        if not self.days:
+            return due.due_at + self.exact
+        calendar = WorkingCalendar(zone=ZoneInfo(due.zone))
+        wall = calendar.wall_clock(due.due_at) + timedelta(days=self.days)
+        return calendar.instant_at(wall.date(), wall.time())
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderPlan:
+    """The nudges for one target."""
+
+    offsets: tuple[Offset, ...]
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> ReminderPlan:
+        """From a setting's strings. Raises ValueError for a string that is no reminder, or for the same one twice."""
+        offsets = tuple(Offset.parse(text) for text in texts)
+        if len(set(offsets)) < len(offsets):
+            raise ValueError("names the same reminder twice")
+        return cls(offsets)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedReminder:
+    """A nudge with its time, in UTC."""
+
+    kind: Moment
+    to: Recipient
+    due_at: datetime
+
+
+def plan(due: Due, reminders: ReminderPlan, now: datetime) -> tuple[PlannedReminder, ...]:
+    """The reminders to wait for, soonest first, as seen at ``now``.
+
+    What lies ahead of ``now`` is planned as it is. A late start (a referral decided after three weeks, mail read after an
+    outage) leaves some behind; of those each recipient gets at most one, at once, the nearest that still tells the truth:
+
+    - The deadline is ahead: the last "before", unless a later "before" still comes to the same recipient.
+    - The deadline is reached or missed: "at", or where the plan has none, the last "after" that is behind. No "before".
+
+    Raises ValueError for a ``now`` without a zone.
+    """
+    now = aware_utc(now)
+    planned: set[PlannedReminder] = set()
+    for recipient in Recipient:
+        timed = sorted((offset.from_due(due), offset.moment) for offset in reminders.offsets if offset.to is recipient)
+        ahead = [(at, moment) for at, moment in timed if at > now]
+        planned.update(PlannedReminder(moment, recipient, at) for at, moment in ahead)
+        overdue = _still_true([moment for at, moment in timed if at <= now], missed=due.due_at <= now)
+        is_repeated = overdue is Moment.BEFORE and any(moment is Moment.BEFORE for _, moment in ahead)
+        if overdue is not None and not is_repeated:
+            planned.add(PlannedReminder(overdue, recipient, now))
+    order = list(Moment)
+    return tuple(sorted(planned, key=lambda one: (one.due_at, order.index(one.kind), one.to)))
+
+
+def _still_true(behind: list[Moment], *, missed: bool) -> Moment | None:
+    if not missed:
+        return Moment.BEFORE if Moment.BEFORE in behind else None
+    return next((moment for moment in (Moment.AT, Moment.AFTER) if moment in behind), None)
+
+
+_FORM = re.compile(r"(?:0|(?P<sign>[+-])(?P<number>[1-9]\d{0,3})(?P<unit>[mhd]))(?: (?P<to>duty|owner|manager))?")
+
+DEFAULT_REMINDERS: Mapping[str, ReminderPlan] = MappingProxyType(
+    {
+        "triage": ReminderPlan.parse(("-4h", "0", "+1h")),
+        "one_month": ReminderPlan.parse(("-7d", "0", "+7d")),
+    }
+)

@@ -1,0 +1,508 @@
+"""A message finds its place: known already, part of a case, a case of its own, or the unfiled list.
+
+:func:`place` only looks; :func:`file` looks again inside the transaction that writes, because another worker may have been
+faster. Uniqueness is the database's (``messages.identity``): of two workers with the same mail one gets an IntegrityError
+and finds a duplicate when it tries again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session, col, func, select
+
+from intake_bot.casework import deadlines, desk_queue
+from intake_bot.casework.desk import SYSTEM
+from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, TRIAGE, Practice
+from intake_bot.casework.sectors import sector_of
+from intake_bot.casework.vocabulary import Remark, Status
+from storage import audit, outbox, spool
+from storage.ids import new_id, new_reference
+from storage.outbox import Kind, Via
+from storage.spool import Outcome
+from storage.tables import Case, Link, Message, Outgoing, Participant, SuggestionRow
+from storage.vault import Place
+from triage.no_names import asks_for_no_names
+from triage.suggestion import Suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message as casework needs it, whichever edge it came by. No MIME: the edge has read it."""
+
+    id: str
+    channel: str
+    received_at: datetime
+    raw_id: str
+    sender: str | None
+    sender_name: str
+    answer_to: str | None
+    """Where an answer goes: Reply-To if given, else the sender."""
+    recipients: tuple[str, ...]
+    message_id: str | None
+    in_reply_to: tuple[str, ...]
+    references: tuple[str, ...]
+    date: str | None
+    subject: str
+    body_text: str
+    full_text: str
+    digest: str
+    """Hex SHA-256 of what makes two copies the same content."""
+    attachments: tuple[dict[str, Any], ...] = ()
+    machine_reason: str | None = None
+    machine_opens_case: bool = True
+    answers: tuple[str, ...] = ()
+    """For machine-sent answers: the Message-IDs that they are about."""
+    sender_trust: str = "none"
+    unreadable: str | None = None
+    defects: tuple[str, ...] = ()
+    filed_unread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a message belongs. ``case_id`` is set for all but a new case and the unfiled list."""
+
+    outcome: Outcome
+    case_id: str | None = None
+    same_as: str | None = None
+    """For a duplicate or another version: the message that is there already."""
+    remarks: tuple[Remark, ...] = ()
+    proposed: tuple[tuple[str, str], ...] = ()
+    """Cases to propose a link to, each with a code that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """What filing did."""
+
+    outcome: Outcome
+    message_id: str
+    case_id: str | None = None
+    reference: str | None = None
+    acknowledged: bool = field(default=False)
+
+
+def place(session: Session, practice: Practice, incoming: Incoming) -> Placement:
+    """Find where a message belongs, by invariants 2, 3 and 5. Changes nothing."""
+    known = session.exec(select(Message).where(col(Message.identity) == _identity(practice, incoming))).first()
+    if known is not None:
+        return Placement(Outcome.DUPLICATE, known.case_id, same_as=known.id)
+    if incoming.machine_reason is not None and not incoming.machine_opens_case:
+        case_id = _case_answered_by_machine(session, practice, incoming)
+        return Placement(Outcome.JOINED if case_id else Outcome.UNFILED, case_id)
+
+    remarks: list[Remark] = []
+    proposed: dict[str, str] = {}
+    if incoming.message_id is not None:
+        for other in session.exec(
+            select(Message)
+            .where(col(Message.rfc_key) == practice.mail_key(incoming.message_id), col(Message.direction) == "in")
+            .order_by(col(Message.received_at))
+        ):
+            if other.case_id is None:
+                continue
+            if other.sender_key is not None and other.sender_key == _sender_key(practice, incoming):
+                # The same id and sender but other words: an amended copy. Kept as a version, unless the sender's
+                # address failed authentication: then anybody may have written it.
+                if incoming.sender_trust != "fail":
+                    return Placement(Outcome.VERSION, other.case_id, same_as=other.id)
+                proposed[other.case_id] = "sender_trust_fail"
+            else:
+                remarks.append(Remark.SAME_ID_OTHER_SENDER)
+                proposed[other.case_id] = "same_message_id"
+    for case_id in _cases_named(session, practice, incoming):
+        if _may_join(session, practice, incoming, case_id):
+            return Placement(Outcome.JOINED, case_id)
+        proposed.setdefault(case_id, "sender_trust_fail" if incoming.sender_trust == "fail" else "not_a_participant")
+    if proposed:
+        remarks.append(Remark.PROPOSED_LINK)
+    return Placement(Outcome.OPENED, remarks=tuple(dict.fromkeys(remarks)), proposed=tuple(proposed.items()))
+
+
+def file(
+    session: Session, practice: Practice, incoming: Incoming, suggestion: Suggestion | None, *, now: datetime
+) -> Filed | None:
+    """Put a message where it belongs, with everything that follows from it, in the caller's one transaction.
+
+    For a new case: the case, the message, the suggestion, the triage deadline and its reminders, the acknowledgement, the
+    card, the audit entries. Gives None where another worker has dealt with the same spool row meanwhile.
+    """
+    placement = place(session, practice, incoming)
+    if placement.outcome is Outcome.DUPLICATE:
+        if not spool.finish(session, incoming.id, Outcome.DUPLICATE, now=now, message_id=placement.same_as):
+            return None
+        audit.record(
+            session,
+            placement.case_id or audit.SERVICE_CHAIN,
+            at=now,
+            actor=str(SYSTEM),
+            act="duplicate_received",
+            detail={"message": placement.same_as, "arrival": incoming.id},
+        )
+        return Filed(Outcome.DUPLICATE, placement.same_as or incoming.id, placement.case_id)
+    if not spool.finish(session, incoming.id, placement.outcome, now=now, message_id=incoming.id):
+        return None
+    match placement.outcome:
+        case Outcome.OPENED:
+            return _open_case(session, practice, incoming, placement, suggestion, now=now)
+        case Outcome.JOINED | Outcome.VERSION:
+            return _join_case(session, practice, incoming, placement, now=now)
+        case _:
+            _add_message(session, practice, incoming, None)
+            audit.record(
+                session,
+                audit.SERVICE_CHAIN,
+                at=now,
+                actor=str(SYSTEM),
+                act="message_unfiled",
+                code=incoming.machine_reason,
+                detail={"message": incoming.id},
+            )
+            return Filed(Outcome.UNFILED, incoming.id)
+
+
+def _open_case(
+    session: Session,
+    practice: Practice,
+    incoming: Incoming,
+    placement: Placement,
+    suggestion: Suggestion | None,
+    *,
+    now: datetime,
+) -> Filed:
+    case_id = new_id(now)
+    remarks = list(placement.remarks)
+    if incoming.sender_trust == "fail":
+        remarks.append(Remark.SENDER_TRUST_FAIL)
+    if incoming.unreadable:
+        remarks.append(Remark.UNREADABLE)
+    if incoming.filed_unread:
+        remarks.append(Remark.FILED_UNREAD)
+    elif suggestion is None:
+        remarks.append(Remark.NO_SUGGESTION)
+    case = Case(
+        id=case_id,
+        reference=_free_reference(session, practice, incoming.received_at),
+        reply_tag=practice.vault.tag("reply", case_id),
+        status=Status.NEW,
+        channel=incoming.channel,
+        received_at=incoming.received_at,
+        sector=sector_of(incoming.sender),
+        no_names=asks_for_no_names(f"{incoming.subject}\n{incoming.body_text}"),
+        category=suggestion.category if suggestion else None,
+        threshold=suggestion.threshold if suggestion else None,
+        category_by="suggestion" if suggestion else None,
+    )
+    session.add(case)
+    session.flush()
+    _add_message(session, practice, incoming, case, opened=True)
+    _add_participant(session, practice, case, incoming)
+    if suggestion is not None:
+        _add_suggestion(session, practice, case, incoming, suggestion, now=now)
+    for other_id, why in placement.proposed:
+        session.add(Link(case_id=case.id, other_case_id=other_id, why=why, created_at=now))
+    audit.record(
+        session,
+        case.id,
+        at=now,
+        actor=str(SYSTEM),
+        act="case_opened",
+        code=incoming.channel,
+        detail={"message": incoming.id, "received_at": incoming.received_at.isoformat()},
+    )
+    triage_due = deadlines.start(session, practice, case, TRIAGE, started_at=incoming.received_at, now=now)
+    refusal = _no_acknowledgement(session, practice, incoming, now=now)
+    if refusal is None:
+        _acknowledge(session, practice, case, incoming, suggestion, due_at=triage_due.due_at, now=now)
+    else:
+        remarks.append(refusal)
+        audit.record(session, case.id, at=now, actor=str(SYSTEM), act="not_acknowledged", code=refusal)
+    case.remarks = [str(remark) for remark in remarks]
+    session.add(case)
+    desk_queue.post_card(session, practice, case, now=now)
+    return Filed(Outcome.OPENED, incoming.id, case.id, case.reference, acknowledged=refusal is None)
+
+
+def _join_case(
+    session: Session, practice: Practice, incoming: Incoming, placement: Placement, *, now: datetime
+) -> Filed:
+    case = session.get_one(Case, placement.case_id, with_for_update=True)
+    version_of = placement.same_as if placement.outcome is Outcome.VERSION else None
+    _add_message(session, practice, incoming, case, version_of=version_of)
+    audit.record(
+        session,
+        case.id,
+        at=now,
+        actor=str(SYSTEM),
+        act="message_version" if version_of else "message_joined",
+        code=incoming.machine_reason,
+        detail={"message": incoming.id} | ({"version_of": version_of} if version_of else {}),
+    )
+    desk_queue.update_card(session, practice, case, now=now)
+    return Filed(placement.outcome, incoming.id, case.id, case.reference)
+
+
+def _identity(practice: Practice, incoming: Incoming) -> str:
+    """What "the same message" means: id, sender and content; without an id, sender, Date and content."""
+    if incoming.filed_unread:
+        parts: Sequence[str | None] = ("unread", incoming.raw_id)
+    elif incoming.message_id is not None:
+        parts = ("id", incoming.message_id, incoming.sender, incoming.digest)
+    else:
+        parts = ("date", incoming.date, incoming.sender, incoming.digest)
+    return practice.vault.blind("identity", "\x00".join(part or "" for part in parts))
+
+
+def _sender_key(practice: Practice, incoming: Incoming) -> str | None:
+    return practice.address_key(incoming.sender) if incoming.sender else None
+
+
+def _cases_named(session: Session, practice: Practice, incoming: Incoming) -> list[str]:
+    """Cases that the message names: by reply address first, then by the Message-IDs it answers, nearest first."""
+    found: dict[str, None] = {}
+    tags = [tag for recipient in incoming.recipients if (tag := practice.reply_tag_of(recipient))]
+    if tags:
+        for case_id in session.exec(select(Case.id).where(col(Case.reply_tag).in_(tags))):
+            found[case_id] = None
+    answered = [*incoming.in_reply_to, *reversed(incoming.references)]
+    keys = list(dict.fromkeys(practice.mail_key(message_id) for message_id in answered))
+    if keys:
+        rows = session.exec(
+            select(Message.rfc_key, Message.case_id).where(
+                col(Message.rfc_key).in_(keys), col(Message.case_id).is_not(None)
+            )
+        ).all()
+        for key in keys:
+            for rfc_key, holder in rows:
+                if rfc_key == key and holder is not None:
+                    found[holder] = None
+    return list(found)
+
+
+def _may_join(session: Session, practice: Practice, incoming: Incoming, case_id: str) -> bool:
+    key = _sender_key(practice, incoming)
+    return key is not None and incoming.sender_trust != "fail" and session.get(Participant, (case_id, key)) is not None
+
+
+def _case_answered_by_machine(session: Session, practice: Practice, incoming: Incoming) -> str | None:
+    """The case that a bounce or an out-of-office answers: it must name what only our own mail could tell it.
+
+    That is the case's reply address or a Message-ID of *ours* (both unguessable); a mailer-daemon is no participant.
+    """
+    tags = [tag for recipient in incoming.recipients if (tag := practice.reply_tag_of(recipient))]
+    if tags:
+        case_id = session.exec(select(Case.id).where(col(Case.reply_tag).in_(tags))).first()
+        if case_id is not None:
+            return case_id
+    keys = [practice.mail_key(message_id) for message_id in incoming.answers]
+    if not keys:
+        return None
+    return session.exec(
+        select(Message.case_id).where(
+            col(Message.rfc_key).in_(keys), col(Message.direction) == "out", col(Message.case_id).is_not(None)
+        )
+    ).first()
+
+
+def _free_reference(session: Session, practice: Practice, received_at: datetime) -> str:
+    year = received_at.astimezone(practice.calendar.zone).year
+    while True:
+        reference = new_reference(practice.reference_prefix, year)
+        if session.exec(select(Case.id).where(col(Case.reference) == reference)).first() is None:
+            return reference
+
+
+def _add_message(
+    session: Session,
+    practice: Practice,
+    incoming: Incoming,
+    case: Case | None,
+    *,
+    opened: bool = False,
+    version_of: str | None = None,
+) -> None:
+    case_id = case.id if case else None
+    content = {
+        "message_id": incoming.message_id,
+        "in_reply_to": incoming.in_reply_to,
+        "references": incoming.references,
+        "date": incoming.date,
+        "sender": incoming.sender,
+        "sender_name": incoming.sender_name,
+        "answer_to": incoming.answer_to,
+        "recipients": incoming.recipients,
+        "subject": incoming.subject,
+        "body_text": incoming.body_text,
+        "full_text": incoming.full_text,
+        "attachments": incoming.attachments,
+        "defects": incoming.defects,
+        "unreadable": incoming.unreadable,
+    }
+    session.add(
+        Message(
+            id=incoming.id,
+            case_id=case_id,
+            channel=incoming.channel,
+            direction="in",
+            received_at=incoming.received_at,
+            identity=_identity(practice, incoming),
+            rfc_key=practice.mail_key(incoming.message_id) if incoming.message_id else None,
+            sender_key=_sender_key(practice, incoming),
+            opened_case=opened,
+            machine_sent=incoming.machine_reason,
+            sender_trust=incoming.sender_trust,
+            version_of=version_of,
+            parked=incoming.filed_unread,
+            raw_id=incoming.raw_id,
+            content=practice.vault.seal_json(Place("messages", incoming.id, "content", case_id), content),
+        )
+    )
+    session.flush()
+
+
+def _add_participant(session: Session, practice: Practice, case: Case, incoming: Incoming) -> None:
+    """Whoever wrote may add to the case. Reply-To and Cc make nobody a participant: they may be anyone."""
+    if incoming.sender is None or incoming.machine_reason is not None:
+        return
+    key = practice.address_key(incoming.sender)
+    session.add(
+        Participant(
+            case_id=case.id,
+            address_key=key,
+            source="wrote",
+            added_at=incoming.received_at,
+            content=practice.vault.seal_json(Place("participants", key, "content", case.id), incoming.sender),
+        )
+    )
+
+
+def _add_suggestion(
+    session: Session, practice: Practice, case: Case, incoming: Incoming, suggestion: Suggestion, *, now: datetime
+) -> None:
+    row_id = new_id(now)
+    session.add(
+        SuggestionRow(
+            id=row_id,
+            case_id=case.id,
+            message_id=incoming.id,
+            created_at=now,
+            engine=suggestion.engine,
+            version=suggestion.version,
+            category=suggestion.category,
+            category_confidence=suggestion.category_confidence,
+            threshold=suggestion.threshold,
+            threshold_confidence=suggestion.threshold_confidence,
+            flags=[str(flag) for flag in suggestion.flags],
+            missing=[str(datum) for datum in suggestion.missing],
+            content=practice.vault.seal_json(Place("suggestions", row_id, "content", case.id), suggestion.to_json()),
+        )
+    )
+
+
+def _no_acknowledgement(session: Session, practice: Practice, incoming: Incoming, *, now: datetime) -> Remark | None:
+    """Why no acknowledgement may go out, or None."""
+    if incoming.machine_reason is not None:
+        return Remark.NOT_ACKNOWLEDGED_MACHINE
+    address = incoming.answer_to
+    if address is None or address.lower() == practice.address.lower() or practice.reply_tag_of(address):
+        return Remark.NOT_ACKNOWLEDGED_NO_ADDRESS
+    recent = (
+        select(func.count())
+        .select_from(Outgoing)
+        .where(
+            col(Outgoing.address_key) == practice.address_key(address),
+            col(Outgoing.kind) == Kind.ACKNOWLEDGEMENT,
+            col(Outgoing.created_at) > now - ACKNOWLEDGEMENT_WINDOW,
+        )
+    )
+    if session.exec(recent).one() >= practice.acknowledgements_per_address:
+        return Remark.NOT_ACKNOWLEDGED_CAP
+    same_words = recent.where(col(Outgoing.words_key) == _words_key(practice, incoming))
+    if session.exec(same_words).one() >= practice.acknowledgements_same_words:
+        return Remark.NOT_ACKNOWLEDGED_CAP
+    return None
+
+
+def _words_key(practice: Practice, incoming: Incoming) -> str:
+    """The same for messages that differ in digits, case and spacing only, as a robot's do."""
+    words = "".join(character for character in incoming.body_text.lower() if character.isalpha())
+    return practice.vault.blind("words", hashlib.sha256(words.encode("utf-8", "replace")).hexdigest())
+
+
+def _acknowledge(
+    session: Session,
+    practice: Practice,
+    case: Case,
+    incoming: Incoming,
+    suggestion: Suggestion | None,
+    *,
+    due_at: datetime,
+    now: datetime,
+) -> None:
+    assert incoming.answer_to is not None  # noqa: S101 (_no_acknowledgement has seen to it)
+    letter = practice.letters.acknowledgement(
+        reference=case.reference,
+        received_at=incoming.received_at,
+        answer_by=practice.calendar.answer_by(due_at),
+        missing=suggestion.missing if suggestion else None,
+        no_names=case.no_names,
+        unreadable=incoming.unreadable is not None,
+    )
+    domain = practice.address.rpartition("@")[2]
+    message_id = new_id(now)
+    mail_id = f"<{message_id}.{practice.vault.tag('message-id', message_id)}@{domain}>"
+    references = [*incoming.references, *([incoming.message_id] if incoming.message_id else [])]
+    reply_address = practice.reply_address(case.reply_tag)
+    outbox.put(
+        session,
+        practice.vault,
+        key=f"acknowledgement:{case.id}",
+        via=Via.MAIL,
+        kind=Kind.ACKNOWLEDGEMENT,
+        now=now,
+        case_id=case.id,
+        mail_id=mail_id,
+        address_key=practice.address_key(incoming.answer_to),
+        words_key=_words_key(practice, incoming),
+        content={
+            "to": incoming.answer_to,
+            "reply_to": reply_address,
+            "subject": letter.subject,
+            "text": letter.text,
+            "html": letter.html,
+            "in_reply_to": incoming.message_id,
+            "references": references,
+        },
+    )
+    session.add(
+        Message(
+            id=message_id,
+            case_id=case.id,
+            channel="email",
+            direction="out",
+            received_at=now,
+            identity=practice.vault.blind("identity", mail_id),
+            rfc_key=practice.mail_key(mail_id),
+            sender_key=practice.address_key(practice.address),
+            content=practice.vault.seal_json(
+                Place("messages", message_id, "content", case.id),
+                {
+                    "message_id": mail_id,
+                    "sender": practice.address,
+                    "recipients": [incoming.answer_to],
+                    "subject": letter.subject,
+                    "body_text": letter.text,
+                    "full_text": letter.text,
+                    "attachments": [],
+                },
+            ),
+        )
+    )
+    audit.record(
+        session, case.id, at=now, actor=str(SYSTEM), act="acknowledgement_queued", detail={"message": message_id}
+    )

@@ -1,0 +1,108 @@
+"""Sending what is due: claimed and put in the outbox in one transaction, so each fires once and none is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlmodel import Session, col, select
+
+from intake_bot.casework import desk_queue
+from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
+from intake_bot.casework.practice import Practice
+from intake_bot.casework.vocabulary import DeadlineState, ReminderState
+from storage import audit
+from storage.tables import Case, Deadline, Reminder
+
+LATE_AFTER = timedelta(minutes=5)
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A reminder that was put in the outbox, as ``tick --json`` prints it."""
+
+    reminder_id: str
+    case: str
+    deadline: str
+    kind: str
+    to: str
+    due_at: datetime
+    state: ReminderState
+    sent_at: datetime
+
+
+def mark_missed(session: Session, practice: Practice, *, now: datetime, limit: int = BATCH) -> int:
+    """Deadlines whose time has passed become missed, and their cards say so; how many there were."""
+    rows = session.exec(
+        select(Deadline, Case)
+        .where(
+            col(Deadline.state) == DeadlineState.RUNNING,
+            col(Deadline.due_at) < now,
+            col(Case.id) == col(Deadline.case_id),
+        )
+        .order_by(col(Deadline.due_at))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for deadline, case in rows:
+        deadline.state = DeadlineState.MISSED
+        session.add(deadline)
+        audit.record(session, case.id, at=now, actor=str(SYSTEM), act="target_missed", code=deadline.target)
+        desk_queue.update_card(session, practice, case, now=now)
+    return len(rows)
+
+
+def send_due(session: Session, practice: Practice, *, now: datetime, limit: int = BATCH) -> list[Sent]:
+    """Put up to ``limit`` due reminders in the outbox, oldest first, and mark them sent, or late."""
+    rows = session.exec(
+        select(Reminder, Deadline, Case)
+        .where(
+            col(Reminder.state) == ReminderState.WAITING,
+            col(Reminder.due_at) <= now,
+            col(Deadline.id) == col(Reminder.deadline_id),
+            col(Case.id) == col(Reminder.case_id),
+        )
+        .order_by(col(Reminder.due_at), col(Reminder.id))
+        .limit(limit)
+        # The case is locked with its reminder: while an officer decides, nothing about that case is sent.
+        .with_for_update(skip_locked=True)
+    ).all()
+    sent = []
+    for reminder, deadline, case in rows:
+        late = now - reminder.due_at > LATE_AFTER
+        reminder.state = ReminderState.LATE if late else ReminderState.SENT
+        reminder.sent_at = now
+        session.add(reminder)
+        notice = Notice(
+            kind=NoticeKind.REMINDER,
+            reference=case.reference,
+            target=deadline.target,
+            moment=reminder.kind,
+            due_at=deadline.due_at,
+            late=late,
+            owner=Actor.parse(case.officer) if case.officer else None,
+        )
+        desk_queue.post_notice(session, practice, notice, key=f"reminder:{reminder.id}", now=now, case_id=case.id)
+        audit.record(
+            session,
+            case.id,
+            at=now,
+            actor=str(SYSTEM),
+            act="reminder_sent",
+            code=f"{deadline.target}/{reminder.kind}",
+            detail={"reminder": reminder.id, "late": late},
+        )
+        sent.append(
+            Sent(
+                reminder_id=reminder.id,
+                case=case.reference,
+                deadline=deadline.target,
+                kind=reminder.kind,
+                to=reminder.recipient,
+                due_at=reminder.due_at,
+                state=ReminderState(reminder.state),
+                sent_at=now,
+            )
+        )
+    return sent

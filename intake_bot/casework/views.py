@@ -1,0 +1,391 @@
+"""What is read of a case: the card for the duty channel, the whole for one officer, and the JSON that others rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlmodel import Session, col, func, select
+
+from intake_bot.casework import deadlines
+from intake_bot.casework.desk import Actor, CaseCard, CaseView, DecisionView, DueTime, MessageView
+from intake_bot.casework.practice import Practice
+from intake_bot.casework.vocabulary import DeadlineState, DecisionKind, Remark, ReminderState, Status
+from storage import audit, spool
+from storage.claims import PARKED
+from storage.spool import waiting_states
+from storage.tables import (
+    AuditEntry,
+    Case,
+    Deadline,
+    DecisionRow,
+    Link,
+    Message,
+    Outgoing,
+    Reminder,
+    Spooled,
+    SuggestionRow,
+)
+from storage.vault import Place
+from triage.suggestion import Suggestion
+from triage.vocabulary import Category, Criterion, Flag, MissingDatum, Threshold
+
+
+def find(session: Session, text: str) -> Case | None:
+    """A case by its reference (any letter case) or its id."""
+    wanted = text.strip().upper()
+    return session.exec(select(Case).where((col(Case.reference) == wanted) | (col(Case.id) == wanted))).one_or_none()
+
+
+def latest_suggestion(session: Session, case_id: str) -> SuggestionRow | None:
+    return session.exec(
+        select(SuggestionRow).where(col(SuggestionRow.case_id) == case_id).order_by(col(SuggestionRow.id).desc())
+    ).first()
+
+
+def latest_decision(session: Session, case_id: str) -> DecisionRow | None:
+    return session.exec(
+        select(DecisionRow).where(col(DecisionRow.case_id) == case_id).order_by(col(DecisionRow.id).desc())
+    ).first()
+
+
+def card(session: Session, case: Case) -> CaseCard:
+    """The case at one glance, without content."""
+    suggestion = latest_suggestion(session, case.id)
+    decision = latest_decision(session, case.id)
+    arrived = (col(Message.case_id) == case.id, col(Message.direction) == "in")
+    return CaseCard(
+        case_id=case.id,
+        reference=case.reference,
+        revision=case.revision,
+        status=Status(case.status),
+        channel=case.channel,
+        received_at=case.received_at,
+        sector=case.sector,
+        officer=Actor.parse(case.officer) if case.officer else None,
+        category=Category(suggestion.category) if suggestion else None,
+        category_confidence=suggestion.category_confidence if suggestion else 0.0,
+        threshold=Threshold(suggestion.threshold) if suggestion else None,
+        threshold_confidence=suggestion.threshold_confidence if suggestion else 0.0,
+        flags=tuple(Flag(value) for value in suggestion.flags) if suggestion else (),
+        missing=tuple(MissingDatum(value) for value in suggestion.missing) if suggestion else (),
+        due=tuple(
+            DueTime(row.target, row.due_at, DeadlineState(row.state), row.met_at)
+            for row in deadlines.of_case(session, case.id)
+        ),
+        decision=DecisionKind(decision.decision) if decision else None,
+        decided_by=Actor.parse(decision.by) if decision else None,
+        remarks=tuple(Remark(value) for value in case.remarks),
+        messages=session.exec(select(func.count()).select_from(Message).where(*arrived)).one(),
+        no_names=case.no_names,
+        restricted=case.restricted,
+    )
+
+
+def whole(session: Session, practice: Practice, case: Case) -> CaseView:
+    """The case with its content, for one officer. The caller records the access."""
+    suggestion = latest_suggestion(session, case.id)
+    decision = latest_decision(session, case.id)
+    messages = []
+    for row in _messages_of(session, case.id):
+        content = _content(practice, row)
+        messages.append(
+            MessageView(
+                id=row.id,
+                direction=row.direction,
+                sender=_sender_line(content),
+                sender_trust=row.sender_trust,
+                machine_sent=row.machine_sent,
+                received_at=row.received_at,
+                subject=content["subject"],
+                text=content["body_text"],
+                full_text=content["full_text"],
+                attachments=tuple(attachment["filename"] for attachment in content["attachments"]),
+                is_evidence_text=suggestion is not None and suggestion.message_id == row.id,
+            )
+        )
+    links = session.exec(
+        select(Case.reference)
+        .join(Link, col(Link.other_case_id) == col(Case.id))
+        .where(col(Link.case_id) == case.id, col(Link.state) == "proposed")
+    ).all()
+    return CaseView(
+        card=card(session, case),
+        messages=tuple(messages),
+        suggestion=_suggestion(practice, suggestion) if suggestion else None,
+        decision=_decision_view(practice, decision) if decision else None,
+        explanations=tuple(
+            sentence for row in deadlines.of_case(session, case.id) for sentence in deadlines.explained(row)
+        ),
+        proposed_links=tuple(links),
+    )
+
+
+def status_json(session: Session, *, now: datetime) -> dict[str, Any]:
+    """Counts of what waits."""
+
+    def count(statement: Any) -> int:
+        return int(session.exec(statement).one())
+
+    return {
+        "spool": count(select(func.count()).select_from(Spooled).where(col(Spooled.state).in_(waiting_states()))),
+        "outbox": count(select(func.count()).select_from(Outgoing).where(col(Outgoing.state).in_(waiting_states()))),
+        "reminders_due": count(
+            select(func.count())
+            .select_from(Reminder)
+            .where(col(Reminder.state) == ReminderState.WAITING, col(Reminder.due_at) <= now)
+        ),
+        "parked": count(select(func.count()).select_from(Spooled).where(col(Spooled.state) == PARKED)),
+        "parked_outgoing": count(select(func.count()).select_from(Outgoing).where(col(Outgoing.state) == PARKED)),
+        "unfiled": count(select(func.count()).select_from(Message).where(col(Message.case_id).is_(None))),
+    }
+
+
+def busy(session: Session, *, now: datetime) -> bool:
+    """Whether anything accepted is not dealt with yet, or anything due not delivered. What is parked is neither."""
+    accepted = select(Spooled.id).where(col(Spooled.state).in_(waiting_states()))
+    due = select(Outgoing.id).where(
+        col(Outgoing.state).in_(waiting_states()),
+        (col(Outgoing.available_at) <= now) | col(Outgoing.lease_by).is_not(None),
+    )
+    return session.exec(accepted).first() is not None or session.exec(due).first() is not None
+
+
+def case_json(case: Case) -> dict[str, Any]:
+    """A case in the published shape; the content-free columns only."""
+    return {
+        "case": case.reference,
+        "id": case.id,
+        "status": case.status,
+        "channel": case.channel,
+        "received_at": rfc3339(case.received_at),
+        "organisation": case.organisation,
+        "sector": case.sector,
+        "officer": case.officer,
+        "no_names": case.no_names,
+        "restricted": case.restricted,
+        "category": case.category,
+        "threshold": case.threshold,
+        "category_by": case.category_by,
+        "decision": case.decision,
+        "outcome": case.outcome,
+        "remarks": case.remarks,
+    }
+
+
+def cases_json(
+    session: Session, *, status: str | None = None, due_before: datetime | None = None, officer: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """Cases oldest first, each with its deadlines' next due time."""
+    statement = select(Case).order_by(col(Case.received_at), col(Case.id))
+    if status is not None:
+        statement = statement.where(col(Case.status) == status)
+    if officer is not None:
+        statement = statement.where(col(Case.officer).in_([officer, f"terminal:{officer}", f"slack:{officer}"]))
+    if due_before is not None:
+        late = select(Deadline.case_id).where(
+            col(Deadline.due_at) < due_before,
+            col(Deadline.met_at).is_(None),
+            col(Deadline.state).in_([DeadlineState.RUNNING, DeadlineState.MISSED]),
+        )
+        statement = statement.where(col(Case.id).in_(late))
+    for case in session.exec(statement.execution_options(yield_per=200)):
+        yield case_json(case)
+
+
+def messages_json(session: Session, practice: Practice, *, since: datetime | None = None) -> Iterator[dict[str, Any]]:
+    """Every message, in and out, oldest first; what is parked unread is among them, under its spool id."""
+    statement = select(Message).order_by(col(Message.received_at), col(Message.id))
+    unread = select(Spooled).where(col(Spooled.state) == PARKED, col(Spooled.channel) == "email")
+    if since is not None:
+        statement = statement.where(col(Message.received_at) >= since)
+        unread = unread.where(col(Spooled.received_at) >= since)
+    references = dict(session.exec(select(Case.id, Case.reference)).all())
+    waiting = sorted(session.exec(unread).all(), key=lambda row: (row.received_at, row.id))
+    for row in session.exec(statement.execution_options(yield_per=200)):
+        while waiting and (waiting[0].received_at, waiting[0].id) < (row.received_at, row.id):
+            yield _parked_json(waiting.pop(0))
+        yield _message_json(practice, row, references.get(row.case_id or ""))
+    yield from map(_parked_json, waiting)
+
+
+def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any]:
+    """The case with everything on it, for an officer. The caller records the access."""
+    suggestion = latest_suggestion(session, case.id)
+    decision = latest_decision(session, case.id)
+    rows = deadlines.of_case(session, case.id)
+    targets = {row.id: row.target for row in rows}
+    reminders = session.exec(
+        select(Reminder).where(col(Reminder.case_id) == case.id).order_by(col(Reminder.due_at), col(Reminder.id))
+    )
+    entries = session.exec(select(AuditEntry).where(col(AuditEntry.chain) == case.id).order_by(col(AuditEntry.seq)))
+    links = session.exec(
+        select(Case.reference, Link.state, Link.why)
+        .join(Link, col(Link.other_case_id) == col(Case.id))
+        .where(col(Link.case_id) == case.id)
+    )
+    return case_json(case) | {
+        "reply_address": practice.reply_address(case.reply_tag),
+        "messages": [_message_json(practice, row, case.reference) for row in _messages_of(session, case.id)],
+        "suggestion": _suggestion(practice, suggestion).to_json() if suggestion else None,
+        "decision": decision_json(practice, decision) if decision else None,
+        "deadlines": [deadline_json(row) for row in rows],
+        "reminders": [reminder_json(row, case.reference, targets[row.deadline_id]) for row in reminders],
+        "actions": [],
+        "meetings": [],
+        "links": [{"case": reference, "state": state, "why": why} for reference, state, why in links],
+        "audit": [
+            {
+                "seq": entry.seq,
+                "at": rfc3339(entry.at),
+                "actor": entry.actor,
+                "act": entry.act,
+                "code": entry.code,
+                "detail": entry.detail,
+                "hash": entry.hash,
+            }
+            for entry in entries
+        ],
+    }
+
+
+def decision_json(practice: Practice, row: DecisionRow) -> dict[str, Any]:
+    view = _decision_view(practice, row)
+    return {
+        "decision": row.decision,
+        "category": row.category,
+        "criteria": row.criteria,
+        "reason": view.reason,
+        "by": row.by,
+        "at": rfc3339(row.at),
+        "suggestion_version": row.suggestion_version,
+        "signed_off_by": row.signed_off_by,
+    }
+
+
+def deadline_json(row: Deadline) -> dict[str, Any]:
+    return {
+        "target": row.target,
+        "due_at": rfc3339(row.due_at),
+        "rule": row.rule,
+        "calendar": row.calendar,
+        "started_at": rfc3339(row.started_at),
+        "state": row.state,
+        "met_at": rfc3339(row.met_at),
+    }
+
+
+def reminder_json(row: Reminder, reference: str, target: str) -> dict[str, Any]:
+    return {
+        "case": reference,
+        "deadline": target,
+        "kind": row.kind,
+        "to": row.recipient,
+        "due_at": rfc3339(row.due_at),
+        "state": row.state,
+        "sent_at": rfc3339(row.sent_at),
+        "cancelled_because": row.cancelled_because,
+    }
+
+
+def record_access(session: Session, case: Case, actor: Actor, what: str, *, now: datetime) -> None:
+    """Seeing content is an act too."""
+    audit.record(session, case.id, at=now, actor=str(actor), act="content_seen", code=what)
+
+
+def attachment(session: Session, practice: Practice, case: Case, number: int) -> tuple[dict[str, Any], bytes] | None:
+    """The ``number``-th attachment of a case (from 1, messages oldest first) and the raw mail that holds it, or None."""
+    left = number
+    for row in _messages_of(session, case.id):
+        attachments = _content(practice, row)["attachments"]
+        if left <= len(attachments) and row.raw_id is not None:
+            return attachments[left - 1], spool.raw_bytes(session, practice.vault, row.raw_id)
+        left -= len(attachments)
+    return None
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """UTC with a ``Z``, to the second unless there are parts of one."""
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _messages_of(session: Session, case_id: str) -> list[Message]:
+    return list(
+        session.exec(
+            select(Message).where(col(Message.case_id) == case_id).order_by(col(Message.received_at), col(Message.id))
+        ).all()
+    )
+
+
+def _content(practice: Practice, row: Message) -> dict[str, Any]:
+    content: dict[str, Any] = practice.vault.open_json(Place("messages", row.id, "content", row.case_id), row.content)
+    return content
+
+
+def _suggestion(practice: Practice, row: SuggestionRow) -> Suggestion:
+    place = Place("suggestions", row.id, "content", row.case_id)
+    return Suggestion.from_json(practice.vault.open_json(place, row.content))
+
+
+def _decision_view(practice: Practice, row: DecisionRow) -> DecisionView:
+    return DecisionView(
+        decision=DecisionKind(row.decision),
+        category=Category(row.category),
+        criteria=tuple(Criterion(value) for value in row.criteria),
+        reason=practice.vault.open_json(Place("decisions", row.id, "content", row.case_id), row.content)["reason"],
+        by=Actor.parse(row.by),
+        at=row.at,
+    )
+
+
+def _sender_line(content: dict[str, Any]) -> str:
+    name, address = content.get("sender_name"), content.get("sender")
+    return f"{name} <{address}>" if name and address else address or name or "unknown sender"
+
+
+def _message_json(practice: Practice, row: Message, reference: str | None) -> dict[str, Any]:
+    content = _content(practice, row)
+    return {
+        "id": row.id,
+        "channel": row.channel,
+        "direction": row.direction,
+        "message_id": content["message_id"],
+        "subject": content["subject"],
+        "sender": content["sender"],
+        "received_at": rfc3339(row.received_at),
+        "body_text": content["body_text"],
+        "full_text": content["full_text"],
+        "attachments": [
+            {key: attachment[key] for key in ("filename", "size", "content_type", "sha256")}
+            for attachment in content["attachments"]
+        ],
+        "case": reference,
+        "opened_case": row.opened_case,
+        "machine_sent": row.machine_sent,
+        "sender_trust": row.sender_trust,
+        "parked": row.parked,
+        "version_of": row.version_of,
+        "recipients": content["recipients"],
+    }
+
+
+def _parked_json(row: Spooled) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "channel": row.channel,
+        "direction": "in",
+        "message_id": None,
+        "subject": None,
+        "sender": None,
+        "received_at": rfc3339(row.received_at),
+        "body_text": None,
+        "full_text": None,
+        "attachments": [],
+        "case": None,
+        "opened_case": False,
+        "machine_sent": None,
+        "sender_trust": "none",
+        "parked": True,
+        "error": row.error,
+    }

@@ -1,0 +1,85 @@
+"""Casework's own closed lists: what state a case, a deadline or a reminder is in, and what an officer can decide.
+
+What triage shares with everyone is in :mod:`triage.vocabulary`; this adds the words that only casework needs.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a case stands. No case is closed by a clock."""
+
+    NEW = "new"
+    CLAIMED = "claimed"
+    DECIDED = "decided"
+    IN_PROGRESS = "in_progress"
+    PAUSED = "paused"
+    CONCLUDED = "concluded"
+    NOT_A_CONSULTATION = "not_a_consultation"
+
+
+class DecisionKind(StrEnum):
+    """An officer's threshold decision."""
+
+    REFERRAL = "referral"
+    CONSULTATION = "consultation"
+    TRANSFERRED = "transferred"
+    NO_FURTHER_ACTION = "no_further_action"
+
+    @property
+    def label(self) -> str:
+        return {
+            DecisionKind.REFERRAL: "Referral: the harm threshold is met",
+            DecisionKind.CONSULTATION: "Consultation: advice given",
+            DecisionKind.TRANSFERRED: "Transferred to another authority's officer",
+            DecisionKind.NO_FURTHER_ACTION: "No further action",
+        }[self]
+
+
+class DeadlineState(StrEnum):
+    """``MISSED`` stays when the target is met later, with the time it was met beside it."""
+
+    RUNNING = "running"
+    MET = "met"
+    MISSED = "missed"
+    CANCELLED = "cancelled"
+    PAUSED = "paused"
+
+
+class ReminderState(StrEnum):
+    """``LATE``: sent more than five minutes after it was due."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    LATE = "late"
+    CANCELLED = "cancelled"
+
+
+class Remark(StrEnum):
+    """What a card says beside the facts: circumstances of arrival that an officer must know. Never content."""
+
+    NOT_ACKNOWLEDGED_MACHINE = "not_acknowledged_machine"
+    NOT_ACKNOWLEDGED_CAP = "not_acknowledged_cap"
+    NOT_ACKNOWLEDGED_NO_ADDRESS = "not_acknowledged_no_address"
+    SENDER_TRUST_FAIL = "sender_trust_fail"
+    SAME_ID_OTHER_SENDER = "same_id_other_sender"
+    PROPOSED_LINK = "proposed_link"
+    UNREADABLE = "unreadable"
+    NO_SUGGESTION = "no_suggestion"
+    FILED_UNREAD = "filed_unread"
+
+    @property
+    def label(self) -> str:
+        return {
+            Remark.NOT_ACKNOWLEDGED_MACHINE: "Sent by a machine: not acknowledged. If a person is behind it, telephone",
+            Remark.NOT_ACKNOWLEDGED_CAP: "Not acknowledged: this address has had its fill of automatic answers",
+            Remark.NOT_ACKNOWLEDGED_NO_ADDRESS: "Not acknowledged: there is no address to answer",
+            Remark.SENDER_TRUST_FAIL: "The sender's address failed authentication: check who wrote before you answer",
+            Remark.SAME_ID_OTHER_SENDER: "Carries the Message-ID of another sender's message: check both",
+            Remark.PROPOSED_LINK: "May belong to another case: see View",
+            Remark.UNREADABLE: "Encrypted or signed mail that could not be read: ask for it again",
+            Remark.NO_SUGGESTION: "No suggestion could be made: read it in full",
+            Remark.FILED_UNREAD: "Could not be read and was filed as it is: open the original",
+        }[self]

@@ -1,0 +1,418 @@
+"""Casework's promises on both databases: one case, no stranger, reminders once, one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, func, select
+
+from conftest import FRIDAY_1640
+from intake_bot.casework import officer, receive, reminders, views
+from intake_bot.casework.acts import Claim, Decide, Release
+from intake_bot.casework.desk import Actor
+from intake_bot.casework.practice import Practice
+from intake_bot.casework.receive import Filed, Incoming
+from intake_bot.casework.vocabulary import DecisionKind
+from storage import audit, outbox, spool
+from storage.engine import Database
+from storage.outbox import Kind, Via
+from storage.spool import Channel, Outcome
+from storage.tables import Case, DecisionRow, Message, Outgoing, Reminder
+from triage.suggestion import Evidence, Polarity, Suggestion
+from triage.vocabulary import Category, Criterion, Flag, MissingDatum, Threshold
+
+AMINA = Actor("slack", "T1/U1")
+BEN = Actor("slack", "T1/U2")
+
+SUGGESTION = Suggestion(
+    category=Category.PHYSICAL,
+    secondary_categories=(),
+    category_confidence=0.8,
+    threshold=Threshold.MEETS,
+    threshold_confidence=0.7,
+    criteria=(Criterion.HARMED,),
+    flags=(Flag.INJURY,),
+    missing=(MissingDatum.SUBJECT_NAME, MissingDatum.DATE_OF_INCIDENT),
+    evidence=(Evidence(0, 7, "grabbed", "physical", Polarity.FOR),),
+    reason="An adult seems to have used force on a child.",
+    engine="rules",
+    version="rules-1+test",
+)
+
+
+class Desk:
+    """A practice on a database, with arrivals made to measure."""
+
+    def __init__(self, database: Database, practice: Practice) -> None:
+        self.database = database
+        self.practice = practice
+        self._made = 0
+
+    def incoming(self, *, at: datetime = FRIDAY_1640, **facts: Any) -> Incoming:
+        """An arrival that is in the spool, with plain facts where none are given."""
+        self._made += 1
+        identity = spool.accept(
+            self.database,
+            self.practice.vault,
+            channel=Channel.EMAIL,
+            raw=b"raw",
+            envelope={"from": "", "to": []},
+            now=at,
+        )
+        assert identity is not None
+        body = facts.get(
+            "body_text", f"Words number {self._made}, letters {'abcdefghij'[self._made % 10] * self._made}."
+        )
+        plain = {
+            "sender": "dsl@school.example",
+            "sender_name": "J Farrier",
+            "answer_to": facts.get("sender", "dsl@school.example"),
+            "recipients": ("lado@elmshire.example",),
+            "message_id": f"<{self._made}@school.example>",
+            "in_reply_to": (),
+            "references": (),
+            "date": "Fri, 27 Nov 2026 16:40:00 +0000",
+            "subject": "Advice",
+            "body_text": body,
+            "full_text": body,
+            "digest": hashlib.sha256(body.encode()).hexdigest(),
+        }
+        return Incoming(id=identity, channel="email", received_at=at, raw_id=identity, **(plain | facts))
+
+    def file(
+        self, incoming: Incoming, suggestion: Suggestion | None = SUGGESTION, *, now: datetime = FRIDAY_1640
+    ) -> Filed:
+        with self.database.write() as session:
+            filed = receive.file(session, self.practice, incoming, suggestion, now=now)
+        assert filed is not None
+        return filed
+
+    def opened(self, **facts: Any) -> Filed:
+        filed = self.file(self.incoming(**facts))
+        assert filed.outcome is Outcome.OPENED
+        return filed
+
+    def perform(
+        self, act: Any, *, now: datetime = FRIDAY_1640, at: datetime | None = None
+    ) -> officer.Done | officer.Refused:
+        with self.database.write() as session:
+            return officer.perform(session, self.practice, act, now=now, at=at)
+
+    def tick(self, now: datetime) -> list[tuple[str, str, str]]:
+        with self.database.write() as session:
+            reminders.mark_missed(session, self.practice, now=now)
+            return [(s.deadline, s.kind, s.state) for s in reminders.send_due(session, self.practice, now=now)]
+
+    def show(self, filed: Filed) -> dict[str, Any]:
+        with self.database.read() as session:
+            case = session.get(Case, filed.case_id)
+            assert case is not None
+            return views.show_json(session, self.practice, case)
+
+    def letters(self) -> list[outbox.Parcel]:
+        later = FRIDAY_1640 + timedelta(days=40)
+        return outbox.take(
+            self.database,
+            self.practice.vault,
+            via=Via.MAIL,
+            now=later,
+            lease=timedelta(seconds=1),
+            worker="t",
+            limit=50,
+        )
+
+    def count(self, what: Any, *where: Any) -> int:
+        with self.database.read() as session:
+            return int(session.exec(select(func.count()).select_from(what).where(*where)).one())
+
+
+@pytest.fixture
+def desk(database: Database, practice: Practice) -> Desk:
+    return Desk(database, practice)
+
+
+def referral(case_id: str | None, by: Actor = AMINA) -> Decide:
+    assert case_id is not None
+    return Decide(case_id, by, DecisionKind.REFERRAL, Category.PHYSICAL, (Criterion.HARMED,), "Force was used.")
+
+
+def test_a_new_case_has_everything_that_follows_from_it(desk: Desk) -> None:
+    filed = desk.opened()
+    case = desk.show(filed)
+    assert case["deadlines"][0]["due_at"] == "2026-11-30T16:40:00Z"
+    assert [(r["kind"], r["due_at"], r["state"]) for r in case["reminders"]] == [
+        ("before", "2026-11-30T12:40:00Z", "waiting"),
+        ("at", "2026-11-30T16:40:00Z", "waiting"),
+        ("after", "2026-11-30T17:40:00Z", "waiting"),
+    ]
+    assert case["suggestion"] == SUGGESTION.to_json()
+    (letter,) = desk.letters()
+    assert letter.content["to"] == "dsl@school.example"
+    assert "Monday 30 November 2026 at 16:40" in letter.content["text"]
+    assert MissingDatum.SUBJECT_NAME.label in letter.content["text"]
+    assert MissingDatum.WORKPLACE.label not in letter.content["text"]
+    assert desk.count(Outgoing, col(Outgoing.kind) == Kind.CARD) == 1
+
+
+def test_without_a_suggestion_the_letter_asks_for_everything_and_the_card_says_so(desk: Desk) -> None:
+    filed = desk.file(desk.incoming(), None)
+    (letter,) = desk.letters()
+    assert all(datum.label in letter.content["text"] for datum in MissingDatum)
+    assert desk.show(filed)["remarks"] == ["no_suggestion"]
+
+
+def test_a_no_names_consultation_is_asked_for_nobody_s_name(desk: Desk) -> None:
+    filed = desk.file(desk.incoming(body_text="I would like to consult on a no-names basis."), None)
+    assert desk.show(filed)["no_names"] is True
+    (letter,) = desk.letters()
+    assert MissingDatum.SUBJECT_NAME.label not in letter.content["text"]
+    assert MissingDatum.CHILD_NAME_OR_AGE.label not in letter.content["text"]
+    assert MissingDatum.DATE_OF_INCIDENT.label in letter.content["text"]
+
+
+def test_a_failure_in_the_middle_leaves_nothing_behind(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    incoming = desk.incoming()
+    monkeypatch.setattr(receive.desk_queue, "post_card", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        desk.file(incoming)
+    for table in (Case, Message, Outgoing, Reminder):
+        assert desk.count(table) == 0
+    monkeypatch.undo()
+    assert desk.file(incoming).outcome is Outcome.OPENED
+
+
+def test_the_same_mail_filed_by_two_workers_at_once_is_one_case(desk: Desk) -> None:
+    arrivals = [desk.incoming(message_id="<same@school.example>", body_text="The same.") for _ in range(4)]
+    barrier = threading.Barrier(4)
+    outcomes: list[Outcome] = []
+
+    def work(incoming: Incoming) -> None:
+        barrier.wait()
+        try:
+            outcomes.append(desk.file(incoming).outcome)
+        except IntegrityError:
+            outcomes.append(desk.file(incoming).outcome)
+
+    threads = [threading.Thread(target=work, args=(incoming,)) for incoming in arrivals]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["duplicate"] * 3 + ["opened"]
+    assert desk.count(Case) == 1
+    assert len(desk.letters()) == 1
+
+
+def test_without_a_message_id_sender_date_and_content_make_the_same(desk: Desk) -> None:
+    facts = {"message_id": None, "body_text": "No id."}
+    desk.opened(**facts)
+    assert desk.file(desk.incoming(**facts)).outcome is Outcome.DUPLICATE
+    assert desk.file(desk.incoming(**facts, date="Sat, 28 Nov 2026 09:00:00 +0000")).outcome is Outcome.OPENED
+
+
+def test_ids_that_differ_in_punctuation_are_two_messages(desk: Desk) -> None:
+    desk.opened(message_id="<a.b@school.example>", body_text="Words.")
+    assert desk.file(desk.incoming(message_id="<a-b@school.example>", body_text="Words.")).outcome is Outcome.OPENED
+
+
+@pytest.mark.parametrize(
+    ("facts", "outcome", "why"),
+    [
+        ({}, Outcome.JOINED, None),
+        ({"sender": "DSL@School.example"}, Outcome.JOINED, None),
+        ({"sender_trust": "fail"}, Outcome.OPENED, "sender_trust_fail"),
+        ({"sender": "colleague@school.example"}, Outcome.OPENED, "not_a_participant"),
+        ({"sender": None}, Outcome.OPENED, "not_a_participant"),
+    ],
+)
+@pytest.mark.parametrize("named_by", ["reply address", "our Message-ID", "their Message-ID"])
+def test_who_joins_a_case(desk: Desk, named_by: str, facts: dict[str, Any], outcome: Outcome, why: str | None) -> None:
+    first = desk.opened(message_id="<first@school.example>")
+    case = desk.show(first)
+    ours = next(message["message_id"] for message in case["messages"] if message["direction"] == "out")
+    naming: dict[str, Any] = {
+        "reply address": {"recipients": (case["reply_address"].upper(),)},
+        "our Message-ID": {"in_reply_to": (ours,)},
+        "their Message-ID": {"references": ("<unknown@x.example>", "<first@school.example>")},
+    }[named_by]
+    second = desk.file(desk.incoming(**(naming | facts)))
+    assert second.outcome is outcome
+    assert (second.case_id == first.case_id) is (outcome is Outcome.JOINED)
+    links = desk.show(second)["links"]
+    assert [link["why"] for link in links] == ([why] if why else [])
+
+
+def test_a_reference_in_the_subject_opens_no_door(desk: Desk) -> None:
+    first = desk.opened()
+    second = desk.file(desk.incoming(subject=f"Re: {first.reference}"))
+    assert second.case_id != first.case_id
+
+
+def test_a_bounce_of_our_letter_goes_to_its_case_and_a_stray_one_to_the_unfiled(desk: Desk) -> None:
+    first = desk.opened()
+    machine = {"machine_reason": "bounce", "machine_opens_case": False, "sender": "mailer-daemon@school.example"}
+    bounce = desk.incoming(recipients=(desk.show(first)["reply_address"],), **machine)
+    assert desk.file(bounce, None).case_id == first.case_id
+    assert desk.file(desk.incoming(**machine), None).outcome is Outcome.UNFILED
+    assert len(desk.letters()) == 1
+
+
+def test_knowing_the_referrer_s_message_id_files_no_machine_mail_on_the_case(desk: Desk) -> None:
+    desk.opened(message_id="<first@school.example>")
+    forged = desk.incoming(machine_reason="vacation", machine_opens_case=False, answers=("<first@school.example>",))
+    assert desk.file(forged, None).outcome is Outcome.UNFILED
+
+
+def test_a_robot_that_hides_gets_two_answers_to_the_same_words(desk: Desk) -> None:
+    for number in range(5):
+        desk.opened(body_text=f"We have received your message {number}.")
+    assert len(desk.letters()) == 2
+
+
+def test_a_busy_person_is_answered_each_time_up_to_the_cap(desk: Desk) -> None:
+    for _ in range(12):
+        desk.opened()
+    assert len(desk.letters()) == desk.practice.acknowledgements_per_address == 10
+    later = FRIDAY_1640 + timedelta(hours=25)
+    desk.file(desk.incoming(at=later), now=later)
+    assert len(desk.letters()) >= 1
+
+
+def test_our_own_address_is_never_answered(desk: Desk) -> None:
+    desk.opened(sender="LADO@elmshire.example")
+    assert desk.letters() == []
+
+
+def test_of_two_officers_one_has_the_case(desk: Desk) -> None:
+    case_id = desk.opened().case_id
+    assert case_id is not None
+    barrier = threading.Barrier(2)
+    results: dict[str, officer.Done | officer.Refused] = {}
+
+    def claim(actor: Actor) -> None:
+        barrier.wait()
+        results[actor.id] = desk.perform(Claim(case_id, actor))
+
+    threads = [threading.Thread(target=claim, args=(actor,)) for actor in (AMINA, BEN)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(type(result).__name__ for result in results.values()) == ["Done", "Refused"]
+
+
+def test_pressing_twice_is_one_act(desk: Desk) -> None:
+    filed = desk.opened()
+    assert filed.case_id is not None
+    assert desk.perform(Claim(filed.case_id, AMINA)).changed  # type: ignore[union-attr]
+    assert not desk.perform(Claim(filed.case_id, AMINA)).changed  # type: ignore[union-attr]
+    assert isinstance(desk.perform(Release(filed.case_id, BEN)), officer.Done)
+    desk.perform(referral(filed.case_id))
+    assert not desk.perform(referral(filed.case_id)).changed  # type: ignore[union-attr]
+    assert isinstance(desk.perform(referral(filed.case_id, BEN)), officer.Refused)
+    assert desk.count(DecisionRow) == 1
+
+
+def test_a_referral_meets_the_target_and_starts_the_month_from_receipt(desk: Desk) -> None:
+    filed = desk.opened()
+    desk.perform(referral(filed.case_id), now=FRIDAY_1640 + timedelta(hours=2))
+    case = desk.show(filed)
+    assert {d["target"]: (d["state"], d["due_at"]) for d in case["deadlines"]} == {
+        "triage": ("met", "2026-11-30T16:40:00Z"),
+        "one_month": ("running", "2026-12-27T16:40:00Z"),
+    }
+    assert {(r["deadline"], r["state"]) for r in case["reminders"]} == {
+        ("triage", "cancelled"),
+        ("one_month", "waiting"),
+    }
+    assert (case["category"], case["threshold"], case["category_by"]) == ("physical", "meets_harm_threshold", "officer")
+    assert case["decision"]["suggestion_version"] == SUGGESTION.version
+
+
+def test_a_very_late_referral_starts_a_month_that_is_missed_and_says_so(desk: Desk) -> None:
+    filed = desk.opened()
+    late = FRIDAY_1640 + timedelta(days=60)
+    desk.perform(referral(filed.case_id), now=late)
+    states = {d["target"]: (d["state"], d["met_at"] is not None) for d in desk.show(filed)["deadlines"]}
+    assert states == {"triage": ("missed", True), "one_month": ("missed", False)}
+    assert [row[:2] for row in desk.tick(late)] == [("one_month", "at")]
+
+
+def test_reminders_fire_once_and_never_after_the_decision(desk: Desk) -> None:
+    filed = desk.opened()
+    other = desk.opened()
+    before = datetime.fromisoformat("2026-11-30T12:40:00Z")
+    assert desk.tick(before - timedelta(seconds=1)) == []
+    assert desk.tick(before) == [("triage", "before", "sent")] * 2
+    assert desk.tick(before) == []
+    desk.perform(referral(filed.case_id), now=before + timedelta(minutes=1))
+    assert desk.tick(before + timedelta(hours=4, minutes=6)) == [("triage", "at", "late")]
+    assert [d["state"] for d in desk.show(other)["deadlines"]] == ["missed"]
+
+
+def test_two_nodes_ticking_at_once_send_each_reminder_once(desk: Desk) -> None:
+    for _ in range(10):
+        desk.opened()
+    barrier = threading.Barrier(3)
+    sent: list[tuple[str, str, str]] = []
+
+    def node() -> None:
+        barrier.wait()
+        for _ in range(4):
+            sent.extend(desk.tick(datetime.fromisoformat("2026-11-30T12:41:00Z")))
+
+    threads = [threading.Thread(target=node) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(sent) == 10
+    assert desk.count(Outgoing, col(Outgoing.kind) == Kind.NOTICE) == 10
+
+
+def test_a_decision_may_not_lie_before_the_receipt_or_ahead(desk: Desk) -> None:
+    filed = desk.opened()
+    for at in (FRIDAY_1640 - timedelta(minutes=1), FRIDAY_1640 + timedelta(minutes=1)):
+        assert isinstance(desk.perform(referral(filed.case_id), at=at), officer.Refused)
+
+
+def test_cards_and_notices_hold_no_content(desk: Desk) -> None:
+    canary = "zylophantine"
+    filed = desk.opened(
+        body_text=f"{canary} grabbed", subject=canary, sender_name=canary, sender=f"{canary}@school.example"
+    )
+    desk.perform(replace(referral(filed.case_id), reason=canary))
+    desk.tick(FRIDAY_1640 + timedelta(days=40))
+    with desk.database.read() as session:
+        case = session.get_one(Case, filed.case_id)
+        assert canary not in repr(views.card(session, case))
+        entries = session.exec(select(audit.AuditEntry)).all()
+        assert entries
+        assert canary not in repr(entries)
+    parcels = outbox.take(
+        desk.database,
+        desk.practice.vault,
+        via=Via.DESK,
+        now=FRIDAY_1640 + timedelta(days=41),
+        lease=timedelta(1),
+        worker="t",
+        limit=50,
+    )
+    assert parcels
+    assert all(canary not in repr(parcel.content) for parcel in parcels)
+    for letter in desk.letters():
+        assert canary not in letter.content["text"] + letter.content["html"] + letter.content["subject"]
+
+
+def test_every_chain_holds(desk: Desk) -> None:
+    filed = desk.opened()
+    desk.perform(referral(filed.case_id))
+    desk.tick(FRIDAY_1640 + timedelta(days=40))
+    with desk.database.read() as session:
+        assert list(audit.broken_links(session)) == []

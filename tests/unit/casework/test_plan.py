@@ -1,0 +1,119 @@
+"""Which nudges are planned, and which of those a late start left behind still come."""
+
+# ruff: noqa: DTZ001 (hypothesis takes its bounds without a zone, and times without one are what is to be refused)
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from targets_page import UNHURRIED, moment, rows
+
+from intake_bot.casework.calendar import WorkingCalendar
+from intake_bot.casework.plan import DEFAULT_REMINDERS, Moment, PlannedReminder, Recipient, ReminderPlan, plan
+from intake_bot.casework.targets import DEFAULT_RULES, Due, Rule, due
+
+TRIAGE = due(Rule.parse("working_24h"), moment("Fri 27 Nov 2026 16:40"), WorkingCalendar())
+OFFSETS = st.sampled_from(["-7d", "-1d", "-4h", "-30m", "0", "+1h", "+7d"])
+PLANS = st.lists(st.tuples(OFFSETS, st.sampled_from(Recipient)), unique=True).map(
+    lambda pairs: ReminderPlan.parse(f"{offset} {to}" for offset, to in pairs)
+)
+NOWS = st.timedeltas(timedelta(days=-9), timedelta(days=9)).map(lambda wait: TRIAGE.due_at + wait)
+
+
+@pytest.mark.parametrize(("nudges", "now", "expected"), [cells for _, cells in rows("Nudges")])
+def test_the_page(nudges: str, now: str, expected: str) -> None:
+    planned = plan(TRIAGE, ReminderPlan.parse(re.findall("`([^`]+)`", nudges)), moment(now))
+    wanted = [one.strip().split(" ", 1) for one in expected.split(";")]
+    assert [(one.kind.value, one.due_at) for one in planned] == [(kind, moment(at)) for kind, at in wanted]
+    assert {one.to for one in planned} == {Recipient.DUTY}
+
+
+@UNHURRIED
+@given(PLANS, NOWS)
+def test_nothing_is_planned_into_the_past_nor_in_a_heap_nor_untrue(reminders: ReminderPlan, now: datetime) -> None:
+    planned = plan(TRIAGE, reminders, now)
+    assert len(set(planned)) == len(planned)
+    assert [one.due_at for one in planned] == sorted(one.due_at for one in planned)
+    assert all(one.due_at >= now for one in planned)
+    for recipient in Recipient:
+        assert sum(one.to is recipient and one.due_at == now for one in planned) <= 1
+        # Whoever is to be nudged before or at a deadline hears of it, however late the start.
+        is_nudged = any(one.to is recipient and one.moment is not Moment.AFTER for one in reminders.offsets)
+        if is_nudged and now < TRIAGE.due_at:
+            assert any(one.to is recipient for one in planned)
+    for one in planned:
+        match one.kind:
+            case Moment.BEFORE:
+                assert one.due_at < TRIAGE.due_at
+            case Moment.AT:
+                assert one.due_at == max(now, TRIAGE.due_at)
+            case Moment.AFTER:
+                assert one.due_at > TRIAGE.due_at
+
+
+@UNHURRIED
+@given(PLANS, st.timedeltas(timedelta(days=8), timedelta(days=30)))
+def test_seen_early_enough_every_nudge_is_planned_at_its_own_time(reminders: ReminderPlan, ahead: timedelta) -> None:
+    planned = plan(TRIAGE, reminders, TRIAGE.due_at - ahead)
+    assert len(planned) == len(reminders.offsets)
+    assert {one.due_at for one in planned} == {offset.from_due(TRIAGE) for offset in reminders.offsets}
+
+
+def test_the_defaults_for_a_receipt() -> None:
+    received = moment("Fri 27 Nov 2026 16:40")
+    month = due(DEFAULT_RULES["one_month"], received, WorkingCalendar())
+    assert [(one.kind, one.to, one.due_at) for one in plan(month, DEFAULT_REMINDERS["one_month"], received)] == [
+        (Moment.BEFORE, Recipient.DUTY, moment("Sun 20 Dec 2026 16:40")),
+        (Moment.AT, Recipient.DUTY, moment("Sun 27 Dec 2026 16:40")),
+        (Moment.AFTER, Recipient.DUTY, moment("Sun 3 Jan 2027 16:40")),
+    ]
+    assert DEFAULT_REMINDERS.keys() == DEFAULT_RULES.keys()
+
+
+def test_each_recipient_has_a_plan_of_their_own() -> None:
+    reminders = ReminderPlan.parse(["-4h", "-2h owner", "+1h manager"])
+    now = moment("Mon 30 Nov 2026 13:00")
+    assert plan(TRIAGE, reminders, now) == (
+        PlannedReminder(Moment.BEFORE, Recipient.DUTY, now),
+        PlannedReminder(Moment.BEFORE, Recipient.OWNER, moment("Mon 30 Nov 2026 14:40")),
+        PlannedReminder(Moment.AFTER, Recipient.MANAGER, moment("Mon 30 Nov 2026 17:40")),
+    )
+
+
+def test_days_keep_the_time_of_day_and_hours_are_real() -> None:
+    reached = due(Rule.parse("working_24h"), moment("Fri 23 Oct 2026 16:40 BST"), WorkingCalendar())
+    planned = plan(reached, ReminderPlan.parse(["-7d", "-72h"]), moment("Thu 1 Oct 2026 09:00"))
+    assert [one.due_at for one in planned] == [moment("Mon 19 Oct 2026 16:40 BST"), moment("Fri 23 Oct 2026 17:40 BST")]
+
+
+def test_two_nudges_that_fall_together_are_one() -> None:
+    planned = plan(TRIAGE, ReminderPlan.parse(["-1d", "-24h"]), moment("Fri 27 Nov 2026 16:40"))
+    assert len(planned) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "4h", "-0h", "+0d", "-4", "-4w", "- 4h", "-4h everyone", "00", "-4.5h", "-99999d"]
+)
+def test_what_is_no_reminder_is_refused_with_the_form(text: str) -> None:
+    with pytest.raises(ValueError, match="-4h, 0, \\+1h manager"):
+        ReminderPlan.parse([text])
+
+
+def test_the_same_reminder_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        ReminderPlan.parse(["-4h", "-4h duty"])
+
+
+def test_a_now_without_a_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="without a zone"):
+        plan(TRIAGE, DEFAULT_REMINDERS["triage"], datetime(2026, 11, 27, 16, 40))
+
+
+def test_times_are_utc() -> None:
+    reached = Due.from_json(TRIAGE.to_json())
+    planned = plan(reached, DEFAULT_REMINDERS["triage"], moment("Fri 27 Nov 2026 16:40"))
+    assert all(one.due_at.tzinfo is UTC for one in planned)
