@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import JSON, Column, Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+LAST_SLACK_PING = "last_slack_ping"
+
 
 class Meta(SQLModel, table=True):
     """Facts about this database: the fingerprint of the key it was made with."""

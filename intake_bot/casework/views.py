@@ -16,12 +16,14 @@ from storage import audit, spool
 from storage.claims import PARKED
 from storage.spool import waiting_states
 from storage.tables import (
+    LAST_SLACK_PING,
     AuditEntry,
     Case,
     Deadline,
     DecisionRow,
     Link,
     Message,
+    Meta,
     Outgoing,
     Reminder,
     Spooled,
@@ -128,6 +130,7 @@ def status_json(session: Session, *, now: datetime) -> dict[str, Any]:
     def count(statement: Any) -> int:
         return int(session.exec(statement).one())
 
+    ping = session.get(Meta, LAST_SLACK_PING)
     return {
         "spool": count(select(func.count()).select_from(Spooled).where(col(Spooled.state).in_(waiting_states()))),
         "outbox": count(select(func.count()).select_from(Outgoing).where(col(Outgoing.state).in_(waiting_states()))),
@@ -139,6 +142,7 @@ def status_json(session: Session, *, now: datetime) -> dict[str, Any]:
         "parked": count(select(func.count()).select_from(Spooled).where(col(Spooled.state) == PARKED)),
         "parked_outgoing": count(select(func.count()).select_from(Outgoing).where(col(Outgoing.state) == PARKED)),
         "unfiled": count(select(func.count()).select_from(Message).where(col(Message.case_id).is_(None))),
+        "last_slack_ping": rfc3339(datetime.fromisoformat(ping.value)) if ping else None,
     }
 
 

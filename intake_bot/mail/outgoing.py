@@ -42,6 +42,11 @@ class FolderPost:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self._folder / f"{name}.eml")
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,13 @@ _ALIASES = {
     "gb2312": "gb18030",
     "gb_2312-80": "gb18030",
     "gbk": "gb18030",
+    # As every mail program and browser does (WHATWG Encoding, section 4.2): by Latin-1 they all mean Windows-1252, whose
+    # dashes and quotation marks stand where Latin-1 has control characters.
+    "iso-8859-1": "cp1252",
+    "iso8859-1": "cp1252",
+    "iso_8859-1": "cp1252",
+    "latin-1": "cp1252",
+    "latin1": "cp1252",
     "iso-8859-8-i": "iso-8859-8",
     "ks_c_5601-1987": "cp949",
     "shift_jis": "cp932",

@@ -10,6 +10,7 @@ import time as process_time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -172,6 +173,14 @@ def test_the_zone_of_the_process_does_not_matter() -> None:
         reached = [due(Rule.parse(rule), moment(received), OURS) for rule, received, _ in WORKED]
         seen.add(json.dumps([[one.to_json(), explain(one)] for one in reached]))
     assert len(seen) == 1
+
+
+def test_a_start_in_another_zone_is_the_same_start() -> None:
+    received = moment("Fri 23 Oct 2026 16:40")
+    for form in ALLOWED_FORMS:
+        reached = due(Rule.parse(form), received.astimezone(ZoneInfo("America/St_Johns")), ENGLAND)
+        assert reached == due(Rule.parse(form), received, ENGLAND)
+        assert {one.tzinfo for step in reached.steps for one in (step.start, step.end, reached.started_at)} == {UTC}
 
 
 class TestExplanations:
