@@ -1,0 +1,219 @@
+"""What officers do in Slack, as a Bolt app.
+
+An act with an effect (a claim, a decision) is checked and committed before Bolt sends anything back, in the middleware that
+runs ahead of everything else; what cannot be committed is not acknowledged, and Slack tells the officer. Performing it is
+the intake worker's business. Looking at a case and opening the form have no effect: they are acknowledged, then answered
+within the three seconds that a trigger lives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
+from slack_bolt.error import BoltUnhandledRequestError
+from slack_bolt.response import BoltResponse
+from slack_sdk.errors import SlackApiError
+
+from intake_bot.casework.acts import Act, Claim
+from intake_bot.casework.desk import Actor
+from intake_bot.slack import cards, modals
+from intake_bot.slack.acts import pack
+from intake_bot.slack.client import FAILURES, TRIGGER_GONE, error_code, failure, library_logger, make_client
+from intake_bot.slack.escape import mrkdwn
+from intake_bot.slack.officers import Officers
+from intake_bot.slack.ports import Ports, SlackSettings
+
+log = logging.getLogger(__name__)
+
+Body = dict[str, Any]
+
+NOT_AN_OFFICER = "Sorry, only the duty officers can do this. Ask the officer on duty, who sees the same card."
+PRESS_AGAIN = "That took too long and nothing was done: please press again."
+TROUBLE = "Something went wrong here: please try again."
+NO_SUCH_CASE = "There is no such case any more."
+DECIDED_ALREADY = "This case is already decided: see View."
+
+_REFUSED = "intake_bot_refused"
+
+
+def build_app(settings: SlackSettings, ports: Ports) -> AsyncApp:
+    """The Bolt app. It talks to nobody until a connection hands it something."""
+    interactions = _Interactions(settings, ports)
+    app = AsyncApp(
+        name="slack_bolt.intake",
+        logger=library_logger(),
+        client=interactions.client,
+        # Socket Mode has no signatures; HTTP mode will bring its secret.
+        request_verification_enabled=False,
+        before_authorize=interactions.keep_before_ack,
+        # Only so that the handler below can acknowledge what we do not use, instead of a warning that quotes it.
+        raise_error_for_unhandled_request=True,
+    )
+    app.action(cards.CLAIM)(interactions.refused)
+    app.action(cards.VIEW)(interactions.show_case)
+    app.action(cards.DECIDE)(interactions.show_form)
+    app.error(interactions.trouble)
+    return app
+
+
+class _Interactions:
+    def __init__(self, settings: SlackSettings, ports: Ports) -> None:
+        self._settings = settings
+        self._ports = ports
+        self.client = make_client(settings)
+        self._officers = Officers(settings.officers, self.client, ports.now)
+
+    async def keep_before_ack(
+        self, body: Body, context: AsyncBoltContext, next_: Callable[[], Awaitable[Any]]
+    ) -> BoltResponse | None:
+        """Check and commit an act with an effect. Whatever raises here leaves it unacknowledged.
+
+        It answers by itself, ahead of Bolt's authorisation, because that acknowledges what it cannot authorise.
+        """
+        match _kind(body):
+            case ("block_actions", cards.CLAIM):
+                actor = _actor(body)
+                if await self._allowed(actor, cards.CLAIM):
+                    return await self._keep(Claim(_case_id(body), actor), body, body["actions"][0]["action_ts"])
+                context[_REFUSED] = True
+            case ("view_submission", modals.DECIDE):
+                return await self._decision(body)
+            case _:
+                pass
+        await next_()
+        return None
+
+    async def refused(self, ack: AsyncAck, body: Body) -> None:
+        """A claim comes this far only when it was refused."""
+        await ack()
+        await self._tell(body, NOT_AN_OFFICER)
+
+    async def show_case(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        await self._answer(self._show_case(body), body)
+
+    async def show_form(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        await self._answer(self._show_form(body), body)
+
+    async def trouble(self, error: Exception, body: Body) -> BoltResponse | None:
+        """The last stop of everything that raised. The error's words stay here: they may quote what was being done."""
+        if isinstance(error, BoltUnhandledRequestError):
+            if body.get("type") == "event_callback":
+                return BoltResponse(status=200, body="")
+            log.warning("something was pressed or called in Slack that this version does not know")
+            return None
+        await self._report(error, body)
+        return None
+
+    async def _answer(self, answer: Awaitable[None], body: Body) -> None:
+        """Do what an acknowledged press asks for."""
+        try:
+            await answer
+        except Exception as error:  # Bolt takes the acknowledgement back where a listener raises right after it
+            await self._report(error, body)
+
+    async def _report(self, error: Exception, body: Body) -> None:
+        code = failure(error).code if isinstance(error, SlackApiError) else type(error).__name__
+        log.error("an interaction in Slack failed: %s", code)
+        if body.get("type") == "block_actions":
+            await self._tell(body, TROUBLE)
+
+    async def _show_case(self, body: Body) -> None:
+        actor = _actor(body)
+        if not await self._allowed(actor, cards.VIEW):
+            await self._tell(body, NOT_AN_OFFICER)
+            return
+        view = await self._ports.open_case(_case_id(body), actor)
+        if view is None:
+            await self._tell(body, NO_SUCH_CASE)
+            return
+        await self._open(body, modals.view_modal(view, self._settings.zone))
+
+    async def _show_form(self, body: Body) -> None:
+        if not await self._allowed(_actor(body), cards.DECIDE):
+            await self._tell(body, NOT_AN_OFFICER)
+            return
+        card = await self._ports.card(_case_id(body))
+        if card is None or card.status not in cards.UNDECIDED:
+            await self._tell(body, NO_SUCH_CASE if card is None else DECIDED_ALREADY)
+            return
+        await self._open(body, modals.decide_modal(card))
+
+    async def _decision(self, body: Body) -> BoltResponse:
+        actor, view = _actor(body), body["view"]
+        if not await self._allowed(actor, cards.DECIDE):
+            return _errors({modals.REASON: NOT_AN_OFFICER})
+        parsed = modals.parse_decision(view["state"]["values"], modals.case_of(view), actor)
+        if isinstance(parsed, dict):
+            return _errors(parsed)
+        return await self._keep(parsed, body, view["id"])
+
+    async def _keep(self, act: Act, body: Body, occasion: str) -> BoltResponse:
+        """Commit an act under what makes it this one: who, on which press or form, doing what.
+
+        The words belong to it, so that a form sent again with other reasons, after an acknowledgement that got lost, is not
+        swallowed. The key is a hash over all of it; the occasion is kept nowhere, so the hash gives no words away.
+        """
+        payload = pack(act)
+        identity = json.dumps([_team(body), str(act.by), occasion, payload.decode()])
+        new = await self._ports.accept(f"slack:{hashlib.sha256(identity.encode()).hexdigest()}", payload)
+        log.info("accepted from Slack: %s%s", type(act).__name__, "" if new else ", for the second time")
+        return BoltResponse(status=200, body="")
+
+    async def _allowed(self, actor: Actor, what: str) -> bool:
+        """Whether they may; a refusal goes on the record."""
+        if await self._officers.may(actor):
+            return True
+        await self._ports.refuse(actor, what)
+        log.warning("refused in Slack: %s is for officers", what)
+        return False
+
+    async def _open(self, body: Body, view: dict[str, Any]) -> None:
+        try:
+            await self.client.views_open(trigger_id=body["trigger_id"], view=view)
+        except FAILURES as error:
+            late = isinstance(error, SlackApiError) and error_code(error) in TRIGGER_GONE
+            log.warning("a modal was not opened: %s", "trigger_gone" if late else failure(error).code)
+            await self._tell(body, PRESS_AGAIN if late else TROUBLE)
+
+    async def _tell(self, body: Body, text: str) -> None:
+        """Say something to whoever acted, seen by nobody else. If even that fails there is nobody left to tell."""
+        try:
+            await self.client.chat_postEphemeral(
+                channel=self._settings.channel, user=body["user"]["id"], text=mrkdwn(text, 2000)
+            )
+        except FAILURES as error:
+            log.warning("an officer could not be told: %s", failure(error).code)
+
+
+def _kind(body: Body) -> tuple[str, str]:
+    match body:
+        case {"type": "block_actions", "actions": [{"action_id": str(action_id)}, *_]}:
+            return "block_actions", action_id
+        case {"type": "view_submission", "view": {"callback_id": str(callback_id)}}:
+            return "view_submission", callback_id
+    return "", ""
+
+
+def _actor(body: Body) -> Actor:
+    user = body["user"]
+    return Actor("slack", f"{user.get('team_id') or _team(body)}/{user['id']}")
+
+
+def _team(body: Body) -> str:
+    """The workspace; for an app that a whole organisation installed, the organisation."""
+    return str((body.get("team") or body["enterprise"])["id"])
+
+
+def _case_id(body: Body) -> str:
+    return str(body["actions"][0]["value"])
+
+
+def _errors(errors: dict[str, str]) -> BoltResponse:
+    return BoltResponse(status=200, body={"response_action": "errors", "errors": errors})

@@ -1,0 +1,205 @@
+"""What stands in the duty channel: the card of a case and the notices. Codes, times and the reference; never content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from slack_sdk.models.blocks import (
+    ActionsBlock,
+    Block,
+    ButtonElement,
+    ContextBlock,
+    HeaderBlock,
+    MarkdownTextObject,
+    PlainTextObject,
+    SectionBlock,
+)
+
+from intake_bot.casework.desk import Actor, CaseCard, DueTime, Notice, NoticeKind
+from intake_bot.casework.letters import say_time
+from intake_bot.casework.vocabulary import DeadlineState, Status
+from intake_bot.slack.escape import line, mrkdwn
+from triage.vocabulary import URGENT_FLAGS, Flag
+
+CLAIM, VIEW, DECIDE = "claim", "view", "decide"
+"""The buttons' action ids; each carries the case's id as its value."""
+
+TARGET_LABELS = {"triage": "First response and decision", "one_month": "Conclusion within one month"}
+UNDECIDED = frozenset({Status.NEW, Status.CLAIMED})
+
+_HEADER, _SECTION, _WORD = 150, 3000, 300
+_USER = re.compile(r"[UW][A-Z0-9]+")
+
+Say = Callable[[datetime], str]
+
+
+def card_blocks(card: CaseCard, zone: ZoneInfo) -> list[dict[str, Any]]:
+    """The card as Block Kit. ``zone`` is for clients that cannot show a date token in their reader's own time."""
+    say = partial(date_token, zone=zone)
+    blocks: list[Block] = [
+        HeaderBlock(text=PlainTextObject(text=line(f"{card.reference} · {_words(card.status)}", _HEADER), emoji=False))
+    ]
+    if card.flags:
+        blocks.append(_section(_flags(card.flags)))
+    facts = [
+        ("Received", f"{say(card.received_at)}, by {mrkdwn(card.channel, _WORD)}"),
+        ("From", mrkdwn(card.sector or "Sector not known", _WORD)),
+        ("With", who(card.officer) if card.officer else "nobody yet"),
+    ]
+    if card.messages > 1:
+        facts.append(("Messages", str(card.messages)))
+    blocks.append(SectionBlock(fields=[_text(f"*{name}*\n{value}") for name, value in facts]))
+    if card.due:
+        blocks.append(_section("\n".join(_due(due, say) for due in card.due)))
+    blocks.append(_section(_suggestion(card)))
+    if card.missing:
+        named = ", ".join(_words(datum).lower() for datum in card.missing)
+        blocks.append(_section(f"*Seems missing ({len(card.missing)}):* {named}"))
+    if card.decision is not None:
+        by = f", by {who(card.decided_by)}" if card.decided_by else ""
+        blocks.append(_section(f"*Decision:* {card.decision.label}{by}"))
+    if remarks := _remarks(card):
+        blocks.append(ContextBlock(elements=[_text("\n".join(f"• {remark}" for remark in remarks))]))
+    blocks.append(ActionsBlock(block_id="acts", elements=[_button(card, act) for act in acts_offered(card)]))
+    return [block.to_dict() for block in blocks]
+
+
+def card_fallback(card: CaseCard, zone: ZoneInfo) -> str:
+    """The card in one accessible sentence, for notifications and screen readers: no name, no quotation."""
+    urgent = [flag.label for flag in card.flags if flag in URGENT_FLAGS]
+    running = [due for due in card.due if due.state is DeadlineState.RUNNING]
+    parts = [
+        f"{', '.join(urgent)}. " if urgent else "",
+        f"{card.reference}: {_words(card.status).lower()}, {card.sector or 'sector not known'}",
+        f", received {say_time(card.received_at, zone)}",
+        f", due {say_time(min(due.due_at for due in running), zone)}" if running else "",
+    ]
+    return mrkdwn("".join(parts), _SECTION)
+
+
+def acts_offered(card: CaseCard) -> tuple[str, ...]:
+    """The buttons that fit where the case stands. A second decision is no button's business."""
+    if card.status not in UNDECIDED:
+        return (VIEW,)
+    return (VIEW, DECIDE) if card.officer else (CLAIM, VIEW, DECIDE)
+
+
+def notice_blocks(notice: Notice, zone: ZoneInfo) -> list[dict[str, Any]]:
+    """A notice as Block Kit. A reminder mentions whoever has the case."""
+    return [_section(_notice(notice, partial(date_token, zone=zone), who)).to_dict()]
+
+
+def notice_text(notice: Notice, zone: ZoneInfo) -> str:
+    """A notice as one sentence, for notifications and screen readers."""
+    return _notice(notice, partial(say_time, zone=zone), lambda owner: mrkdwn(owner.id, _WORD))
+
+
+def date_token(moment: datetime, zone: ZoneInfo) -> str:
+    """A time that Slack shows in each reader's own zone, with ours for clients that cannot."""
+    return f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} at {{time}}|{say_time(moment, zone)}>"
+
+
+def who(actor: Actor) -> str:
+    """Someone in mrkdwn: a mention where it is a Slack user, else the name."""
+    user = actor.id.rpartition("/")[2]
+    if actor.kind == "slack" and _USER.fullmatch(user):
+        return f"<@{user}>"
+    return mrkdwn(actor.id, _WORD)
+
+
+def confidence(value: float) -> str:
+    """A confidence in words and per cent."""
+    word = "low" if value < 0.5 else "fair" if value < 0.75 else "high"
+    return f"{word} confidence, {value:.0%}"
+
+
+def target_label(target: str) -> str:
+    return TARGET_LABELS.get(target) or _words(target)
+
+
+def _suggestion(card: CaseCard) -> str:
+    if card.category is None or card.threshold is None:
+        return "*Suggestion:* none could be made. Read it in full."
+    return (
+        f"*Suggestion* (a machine's; an officer decides): "
+        f"{card.category.label} ({confidence(card.category_confidence)}). "
+        f"{card.threshold.label} ({confidence(card.threshold_confidence)})."
+    )
+
+
+def _flags(flags: tuple[Flag, ...]) -> str:
+    urgent = [flag.label for flag in flags if flag in URGENT_FLAGS]
+    others = [flag.label for flag in flags if flag not in URGENT_FLAGS]
+    lines = [f":rotating_light: *URGENT: {' · '.join(urgent)}*"] if urgent else []
+    return "\n".join([*lines, " · ".join(others)] if others else lines)
+
+
+def _due(due: DueTime, say: Say) -> str:
+    label = mrkdwn(target_label(due.target), _WORD)
+    match due.state:
+        case DeadlineState.RUNNING:
+            return f"*{label}:* by {say(due.due_at)}"
+        case DeadlineState.MET:
+            return f"*{label}:* met, was due {say(due.due_at)}"
+        case DeadlineState.MISSED:
+            done = f"; done {say(due.met_at)}" if due.met_at else ""
+            return f"*{label}:* :warning: MISSED, was due {say(due.due_at)}{done}"
+        case DeadlineState.CANCELLED | DeadlineState.PAUSED:
+            return f"*{label}:* {due.state.value}"
+
+
+def _remarks(card: CaseCard) -> list[str]:
+    remarks = [remark.label for remark in card.remarks]
+    if card.no_names:
+        remarks.append("No-names consultation: ask nobody's name")
+    if card.restricted:
+        remarks.append("Restricted")
+    return remarks
+
+
+def _notice(notice: Notice, say: Say, name: Callable[[Actor], str]) -> str:
+    reference = mrkdwn(notice.reference, _WORD) if notice.reference else None
+    code = mrkdwn(_words(notice.code or "no code").lower(), _WORD)
+    match notice.kind:
+        case NoticeKind.REMINDER:
+            target = mrkdwn(target_label(notice.target or "target"), _WORD)
+            verb = {"before": "is due", "at": "is due now:", "after": "was due"}.get(notice.moment or "", "is due")
+            when = say(notice.due_at) if notice.due_at else "soon"
+            owner = f"It is with {name(notice.owner)}." if notice.owner else "Nobody has claimed it."
+            late = " (This reminder comes late.)" if notice.late else ""
+            return f"{reference or 'A case'}: {target} {verb} {when}. {owner}{late}"
+        case NoticeKind.PARKED:
+            what = "A message" if notice.count == 1 else f"{notice.count} messages"
+            return f"{what} could not be dealt with and waits for an officer ({code}). See: intake-bot parked"
+        case NoticeKind.DELIVERY_FAILED:
+            return f"{reference or 'A letter'}: our letter could not be delivered ({code}). Telephone them."
+        case NoticeKind.ACK_CAPPED:
+            return f"{reference or 'A message'}: not acknowledged, this address has had its fill of automatic answers."
+
+
+def _button(card: CaseCard, act: str) -> ButtonElement:
+    return ButtonElement(
+        text=PlainTextObject(text=act.capitalize(), emoji=False),
+        action_id=act,
+        value=card.case_id,
+        style="primary" if act == CLAIM else None,
+        accessibility_label=line(f"{act.capitalize()} {card.reference}", 75),
+    )
+
+
+def _section(text: str) -> SectionBlock:
+    return SectionBlock(text=_text(text))
+
+
+def _text(text: str) -> MarkdownTextObject:
+    # verbatim: nothing that merely looks like a link or a channel becomes one.
+    return MarkdownTextObject(text=text, verbatim=True)
+
+
+def _words(code: str) -> str:
+    return code.replace("_", " ").capitalize()

@@ -1,0 +1,140 @@
+"""The duty desk in Slack, as casework's :class:`~intake_bot.casework.desk.Desk`: posts, updates, adopts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from intake_bot.casework.desk import Actor, CaseCard, DeliveryFailed, Notice, Posted
+from intake_bot.slack.cards import card_blocks, card_fallback, notice_blocks, notice_text
+from intake_bot.slack.client import FAILURES, failure, make_client
+from intake_bot.slack.escape import mrkdwn
+from intake_bot.slack.ports import SlackSettings
+
+METADATA = "intake_bot_post"
+_PAGE, _PAGES = 200, 10
+"""How far back a post of ours is looked for: it was sent minutes ago, or as long as we were down."""
+_TOLD = 2000
+
+
+class SlackDesk:
+    """Posts to the configured channel and to no other. Every method raises :class:`DeliveryFailed` when it fails."""
+
+    def __init__(self, settings: SlackSettings) -> None:
+        self._settings = settings
+        self._client: AsyncWebClient = make_client(settings)
+
+    async def post_card(self, card: CaseCard, post_id: str, *, look_first: bool) -> Posted:
+        zone = self._settings.zone
+        return await self._post(card_fallback(card, zone), card_blocks(card, zone), post_id, look_first=look_first)
+
+    async def update_card(self, card: CaseCard, at: Posted) -> None:
+        if at.channel != self._settings.channel:
+            raise DeliveryFailed("card_in_another_channel", permanent=True)
+        zone = self._settings.zone
+        await _answer(
+            self._client.chat_update(
+                channel=at.channel, ts=at.ts, text=card_fallback(card, zone), blocks=card_blocks(card, zone)
+            )
+        )
+
+    async def post_notice(self, notice: Notice, post_id: str, *, look_first: bool) -> Posted:
+        zone = self._settings.zone
+        return await self._post(notice_text(notice, zone), notice_blocks(notice, zone), post_id, look_first=look_first)
+
+    async def tell(self, actor: Actor, text: str) -> None:
+        """Seen by that officer alone, in the duty channel. At least once: what was said twice does no harm."""
+        if actor.kind != "slack":
+            raise DeliveryFailed("not_a_slack_user", permanent=True)
+        user = actor.id.rpartition("/")[2]
+        await _answer(
+            self._client.chat_postEphemeral(channel=self._settings.channel, user=user, text=mrkdwn(text, _TOLD))
+        )
+
+    async def check(self) -> list[str]:
+        """What is wrong with the desk as it is set up, each with how to mend it; empty where nothing is."""
+        try:
+            await _answer(self._client.auth_test())
+        except DeliveryFailed as refused:
+            return [f"Slack does not take the bot token ({refused.code}): check [slack] bot_token and api_url"]
+        findings = []
+        try:
+            await _answer(self._client.apps_connections_open(app_token=self._settings.app_token))
+        except DeliveryFailed as refused:
+            findings.append(
+                f"Slack does not take the app token ({refused.code}): it needs connections:write, and Socket Mode on"
+            )
+        try:
+            findings += _channel_findings(await self._channel())
+        except DeliveryFailed as refused:
+            findings.append(
+                f"the duty channel cannot be seen ({refused.code}): invite the bot, or check [slack] channel"
+            )
+        if not self._settings.officers:
+            findings.append("nobody may act in Slack: name the officers in [slack] officers")
+        return findings
+
+    async def _channel(self) -> dict[str, Any]:
+        answer = await _answer(self._client.conversations_info(channel=self._settings.channel))
+        channel: dict[str, Any] = answer["channel"]
+        return channel
+
+    async def _post(self, text: str, blocks: list[dict[str, Any]], post_id: str, *, look_first: bool) -> Posted:
+        if look_first and (found := await self._find(post_id)) is not None:
+            return found
+        answer = await _answer(
+            self._client.chat_postMessage(
+                channel=self._settings.channel,
+                text=text,
+                blocks=blocks,
+                metadata={"event_type": METADATA, "event_payload": {"outbox_id": post_id}},
+                unfurl_links=False,
+                unfurl_media=False,
+            )
+        )
+        return Posted(str(answer["channel"]), str(answer["ts"]))
+
+    async def _find(self, post_id: str) -> Posted | None:
+        """A post of ours by the outbox id in its metadata, newest first."""
+        cursor = None
+        for _ in range(_PAGES):
+            page = await _answer(
+                self._client.conversations_history(
+                    channel=self._settings.channel, include_all_metadata=True, limit=_PAGE, cursor=cursor
+                )
+            )
+            for message in page["messages"] or ():
+                metadata = message.get("metadata") or {}
+                if (
+                    metadata.get("event_type") == METADATA
+                    and metadata.get("event_payload", {}).get("outbox_id") == post_id
+                ):
+                    return Posted(self._settings.channel, str(message["ts"]))
+            cursor = (page["response_metadata"] or {}).get("next_cursor")
+            if not cursor:
+                break
+        return None
+
+
+async def _answer(call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
+    """The answer to a call. Raises DeliveryFailed, without the library's words, which quote what was sent."""
+    try:
+        return await call
+    except FAILURES as error:
+        raise failure(error) from None
+
+
+def _channel_findings(channel: dict[str, Any]) -> list[str]:
+    findings = []
+    if not channel.get("is_private"):
+        findings.append("the duty channel is not private: anyone in the workspace can read it; make it private")
+    if channel.get("is_ext_shared"):
+        findings.append("the duty channel is shared with another organisation: use one that is not")
+    if channel.get("is_archived"):
+        findings.append("the duty channel is archived: unarchive it")
+    if not channel.get("is_member", True):
+        findings.append("the bot is not in the duty channel: invite it")
+    return findings

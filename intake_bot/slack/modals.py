@@ -1,0 +1,322 @@
+"""Modals: the case with its content for one officer, and the form in which an officer decides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from slack_sdk.models.blocks import (
+    Block,
+    CheckboxesElement,
+    DividerBlock,
+    HeaderBlock,
+    InputBlock,
+    Option,
+    PlainTextInputElement,
+    PlainTextObject,
+    RadioButtonsElement,
+    StaticSelectElement,
+)
+from slack_sdk.models.views import View
+
+from intake_bot.casework.acts import Decide
+from intake_bot.casework.desk import Actor, CaseCard, CaseView, MessageView
+from intake_bot.casework.letters import say_time
+from intake_bot.casework.officer import problems
+from intake_bot.casework.vocabulary import DecisionKind
+from intake_bot.slack.cards import confidence
+from intake_bot.slack.escape import cut, line
+from intake_bot.slack.rich import Piece, chunks, cost, marked, rich
+from triage.suggestion import Polarity, Suggestion
+from triage.vocabulary import Category, Criterion
+
+DECIDE = "decide"
+"""The callback id of the form."""
+CATEGORY, CRITERIA, DECISION, REASON = "category", "criteria", "decision", "reason"
+"""The form's fields: block ids, by which errors find their field. The names are those of ``officer.problems``."""
+
+TITLE, OPTION, REASON_LENGTH = 24, 75, 3000
+MESSAGES_SHOWN = 12
+TEXT_BYTES = 100_000
+"""Of a view's 250 kB, what messages may take; the rest of it holds the facts with room to spare."""
+EVIDENCE_SHOWN, LINE = 12, 300
+
+_TRUST = {
+    "pass": "the sender's address is authenticated",
+    "fail": "THE SENDER'S ADDRESS FAILED AUTHENTICATION: check who wrote before you answer",
+    "none": "the sender's address is not authenticated",
+}
+_VALUE = "value"
+
+
+def view_modal(view: CaseView, zone: ZoneInfo) -> dict[str, Any]:
+    """The case as one officer reads it: messages with the evidence marked, the suggestion, the deadlines, the decision.
+
+    Foreign words stand in rich text only, where nothing is interpreted. What does not fit is left out with a word on how to
+    read it: each message gets a fair share of the room, short ones all they need.
+    """
+    reference = line(view.card.reference, 60)
+    blocks: list[Block] = []
+    if view.decision is not None:
+        decided = view.decision
+        blocks.append(_header("Decision"))
+        blocks.append(
+            _facts(
+                ("", f"{decided.decision.label}, by {decided.by.id}, {say_time(decided.at, zone)}"),
+                ("Category", decided.category.label),
+                *((f"Criterion {int(criterion)}", criterion.wording) for criterion in decided.criteria),
+                ("Reasons", decided.reason),
+                limit=REASON_LENGTH,
+            )
+        )
+    blocks += _suggestion(view.suggestion)
+    blocks += _messages(view, reference, zone)
+    if view.explanations:
+        blocks += [_header("Deadlines"), rich([Piece(_cut_lines(view.explanations, reference))])]
+    if view.proposed_links:
+        blocks.append(_facts(("May belong to", ", ".join(view.proposed_links))))
+    return _view(
+        View(
+            type="modal", callback_id="view", title=_plain(line(reference, TITLE)), close=_plain("Close"), blocks=blocks
+        )
+    )
+
+
+def decide_modal(card: CaseCard) -> dict[str, Any]:
+    """The form for a decision. Nothing in it comes filled in: the suggestion stands beside it, and the officer decides."""
+    if card.category is None or card.threshold is None:
+        suggested = "none could be made"
+    else:
+        suggested = (
+            f"{card.category.label} ({confidence(card.category_confidence)}); "
+            f"{card.threshold.label} ({confidence(card.threshold_confidence)})"
+        )
+    blocks: list[Block] = [
+        _facts(("Case", card.reference), ("A machine's suggestion, not a decision", suggested)),
+        InputBlock(
+            block_id=DECISION,
+            label=_plain("Decision"),
+            element=RadioButtonsElement(
+                action_id=_VALUE, options=[_option(kind.label, kind.value) for kind in DecisionKind]
+            ),
+        ),
+        InputBlock(
+            block_id=CATEGORY,
+            label=_plain("Category"),
+            element=StaticSelectElement(
+                action_id=_VALUE,
+                placeholder=_plain("Choose"),
+                options=[_option(category.label, category.value) for category in Category],
+            ),
+        ),
+        InputBlock(
+            block_id=CRITERIA,
+            label=_plain("Criteria met"),
+            hint=_plain("A referral meets at least one. Keeping children safe in education, Part four."),
+            optional=True,
+            element=CheckboxesElement(
+                action_id=_VALUE, options=[_option(criterion.wording, str(int(criterion))) for criterion in Criterion]
+            ),
+        ),
+        InputBlock(
+            block_id=REASON,
+            label=_plain("Reasons"),
+            hint=_plain("Kept on the record. Never shown in the channel."),
+            element=PlainTextInputElement(action_id=_VALUE, multiline=True, max_length=REASON_LENGTH),
+        ),
+    ]
+    return _view(
+        View(
+            type="modal",
+            callback_id=DECIDE,
+            title=_plain("Decide"),
+            submit=_plain("Record decision"),
+            close=_plain("Cancel"),
+            private_metadata=json.dumps({"case": card.case_id}),
+            blocks=blocks,
+        )
+    )
+
+
+def case_of(view: Mapping[str, Any]) -> str:
+    """Which case a submitted form is about. Raises ValueError where it is not our form."""
+    try:
+        return str(json.loads(view["private_metadata"])["case"])
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("the form names no case") from None
+
+
+def parse_decision(values: Mapping[str, Any], case_id: str, by: Actor) -> Decide | dict[str, str]:
+    """A submitted form (``view.state.values``) as an act, or what is wrong with it: field to a plain sentence."""
+    wrong = {}
+    decision = category = None
+    try:
+        decision = DecisionKind(_chosen(values, DECISION))
+    except ValueError:
+        wrong[DECISION] = "Choose a decision."
+    try:
+        category = Category(_chosen(values, CATEGORY))
+    except ValueError:
+        wrong[CATEGORY] = "Choose a category."
+    criteria = tuple(
+        sorted(Criterion(int(option["value"])) for option in _field(values, CRITERIA, "selected_options") or ())
+    )
+    reason = str(_field(values, REASON, "value") or "")
+    if len(reason) > REASON_LENGTH:
+        wrong[REASON] = f"At most {REASON_LENGTH} characters."
+    act = Decide(
+        case_id=case_id,
+        by=by,
+        decision=decision or DecisionKind.CONSULTATION,
+        category=category or Category.NONE,
+        criteria=criteria,
+        reason=reason,
+    )
+    wrong = problems(act) | wrong
+    return wrong or act
+
+
+def _suggestion(suggestion: Suggestion | None) -> list[Block]:
+    title = _header("Suggestion (a machine's; an officer decides)")
+    if suggestion is None:
+        return [title, rich([Piece("None could be made. Read the messages in full.")])]
+    facts = [
+        ("Category", f"{suggestion.category.label} ({confidence(suggestion.category_confidence)})"),
+        ("Also", ", ".join(category.label for category in suggestion.secondary_categories)),
+        ("Threshold", f"{suggestion.threshold.label} ({confidence(suggestion.threshold_confidence)})"),
+        *((f"Criterion {int(criterion)}", criterion.wording) for criterion in suggestion.criteria),
+        ("Flags", ", ".join(flag.label for flag in suggestion.flags)),
+        ("Seems missing", "; ".join(datum.label for datum in suggestion.missing)),
+        ("Because", suggestion.reason),
+        ("Made by", f"{suggestion.engine} {suggestion.version}"),
+    ]
+    blocks: list[Block] = [title, _facts(*facts, limit=2 * LINE)]
+    if suggestion.evidence:
+        shown = [
+            (
+                f"{'For' if item.polarity is Polarity.FOR else 'Against'} {line(item.label, 60)}",
+                f"»{line(item.text, 120)}«",
+            )
+            for item in suggestion.evidence[:EVIDENCE_SHOWN]
+        ]
+        if len(suggestion.evidence) > EVIDENCE_SHOWN:
+            shown.append(("", f"and {len(suggestion.evidence) - EVIDENCE_SHOWN} more"))
+        blocks += [_header("Evidence"), _facts(*shown)]
+    return blocks
+
+
+def _messages(view: CaseView, reference: str, zone: ZoneInfo) -> list[Block]:
+    shown = _chosen_messages(view.messages)
+    blocks: list[Block] = []
+    if len(shown) < len(view.messages):
+        blocks.append(
+            _facts(
+                ("Not all messages are shown", f"{len(shown)} of {len(view.messages)}. {_read_on(reference)}"),
+            )
+        )
+    texts = [_message(message, view.suggestion) for message in shown]
+    shares = _shares([cost(text) for text in texts], TEXT_BYTES)
+    for message, text, share in zip(shown, texts, shares, strict=True):
+        direction = "Message in" if message.direction == "in" else "Message to the referrer"
+        parts, left_out = chunks(text, share)
+        blocks += [
+            _header(f"{direction}, {say_time(message.received_at, zone)}"),
+            *(rich(part) for part in parts),
+        ]
+        if left_out:
+            blocks.append(_facts(("Cut here", f"{left_out:,} more characters. {_read_on(reference)}")))
+        elif len(message.full_text) > len(message.text):
+            blocks.append(_facts(("", "Quoted history and signature are left out here.")))
+        blocks.append(DividerBlock())
+    return blocks
+
+
+def _message(message: MessageView, suggestion: Suggestion | None) -> list[Piece]:
+    """Who wrote, and what, with the evidence marked where this is the text that the suggestion read."""
+    evidence = suggestion.evidence if suggestion is not None and message.is_evidence_text else ()
+    return [
+        *_lines(
+            ("From", message.sender),
+            ("", _TRUST.get(message.sender_trust, "") if message.direction == "in" else ""),
+            ("Sent by a machine", message.machine_sent or ""),
+            ("Subject", message.subject),
+            ("Attachments (not scanned)", "; ".join(message.attachments)),
+            ("", "What spoke for the suggestion is »bold«, what spoke against it »struck«." if evidence else ""),
+        ),
+        Piece("\n"),
+        *marked(message.text, evidence),
+    ]
+
+
+def _chosen_messages(messages: Sequence[MessageView]) -> list[MessageView]:
+    """The message that the suggestion read, and the newest others, in their order."""
+    others = [message for message in messages if not message.is_evidence_text]
+    kept = {message.id for message in messages if message.is_evidence_text}
+    kept |= {message.id for message in others[len(others) - max(0, MESSAGES_SHOWN - len(kept)) :]}
+    return [message for message in messages if message.id in kept][:MESSAGES_SHOWN]
+
+
+def _shares(wanted: Sequence[int], total: int) -> list[int]:
+    """How much of ``total`` each gets: all it wants where that is no more than an even share of what is left."""
+    shares = [0] * len(wanted)
+    waiting = len(wanted)
+    for index in sorted(range(len(wanted)), key=wanted.__getitem__):
+        shares[index] = min(wanted[index], total // waiting)
+        total -= shares[index]
+        waiting -= 1
+    return shares
+
+
+def _facts(*facts: tuple[str, str], limit: int = LINE) -> Block:
+    return rich(_lines(*facts, limit=limit))
+
+
+def _lines(*facts: tuple[str, str], limit: int = LINE) -> list[Piece]:
+    """Lines of a bold name and a value; those without a value are left out."""
+    pieces = []
+    for name, value in facts:
+        if value:
+            pieces += [Piece(f"{name}: " if name else "", "bold"), Piece(f"{cut(value.strip(), limit) or '-'}\n")]
+    return pieces
+
+
+def _cut_lines(lines: Iterable[str], reference: str) -> str:
+    text = "\n".join(lines)
+    return (
+        text if len(text) <= REASON_LENGTH else f"{cut(text, REASON_LENGTH)}\nThe rest: intake-bot explain {reference}"
+    )
+
+
+def _read_on(reference: str) -> str:
+    return f"Read the whole with: intake-bot show {reference}"
+
+
+def _chosen(values: Mapping[str, Any], field: str) -> str:
+    return str((_field(values, field, "selected_option") or {}).get("value", ""))
+
+
+def _field(values: Mapping[str, Any], field: str, what: str) -> Any:
+    return values.get(field, {}).get(_VALUE, {}).get(what)
+
+
+def _option(label: str, value: str) -> Option:
+    """An option whose label may be longer than Slack's 75 characters: it goes on in the description, word for word."""
+    if len(label) <= OPTION:
+        return Option(text=_plain(label), value=value)
+    at = label.rfind(" ", 0, OPTION + 1)
+    return Option(text=_plain(label[:at]), description=_plain(label[at + 1 :]), value=value)
+
+
+def _header(text: str) -> HeaderBlock:
+    return HeaderBlock(text=_plain(line(text, 150)))
+
+
+def _plain(text: str) -> PlainTextObject:
+    return PlainTextObject(text=text, emoji=False)
+
+
+def _view(view: View) -> dict[str, Any]:
+    made: dict[str, Any] = view.to_dict()
+    return made
