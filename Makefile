@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench soak lock clean
+.PHONY: help demo test check format bench lock clean
 
 help:
 	@echo "make demo    install into .venv and watch the whole story, on this machine alone"
 	@echo "make test    install what the tests need and run them"
 	@echo "make check   lint, types, import rules"
-	@echo "make bench   the figures in docs/performance.md"
+	@echo "make bench   times from the dot to 250, acknowledgement and card; memory"
 
 # A stamp holds the lock file's install, so that the second run starts at once.
 $(BIN)/python:
@@ -40,6 +40,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.installed
+	$(BIN)/python bench/intake.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -1,0 +1,608 @@
+"""The commands. Names, options and JSON are what scripts and other systems hold on to: fields are added, never changed.
+
+Exit status: 0 done; 1 the thing asked for failed or does not hold; 2 the command line or the configuration is wrong. Heavy
+imports are put off into the commands, so that ``serve`` says that it is starting before it loads anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from intake_bot.casework.acts import Act
+    from intake_bot.casework.desk import Actor
+    from intake_bot.house import House
+    from storage.tables import Case
+
+DEFAULT_DATA = Path("intake-bot-data")
+EXIT_FAILED = 1
+EXIT_WRONG = 2
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+config_app = typer.Typer(no_args_is_help=True, help="The configuration.")
+model_app = typer.Typer(no_args_is_help=True, help="The triage model.")
+app.add_typer(config_app, name="config")
+app.add_typer(model_app, name="model")
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The TOML configuration file.")]
+DataOption = Annotated[Path, typer.Option("--data", metavar="DIR", help="The data folder.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+ByOption = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who acts; default: the user at the terminal.")
+]
+CaseArgument = Annotated[str, typer.Argument(metavar="CASE", help="The case's reference.")]
+
+
+def main() -> None:
+    """The program's entry point."""
+    try:
+        app()
+    except Exception as fault:  # a fault nobody foresaw: where it happened, but not its words, which may be content
+        from intake_bot.logs import ContentFreeFormatter
+
+        print(ContentFreeFormatter().formatException((type(fault), fault, fault.__traceback__)), file=sys.stderr)
+        sys.exit(EXIT_FAILED)
+
+
+@app.command()
+def serve(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
+    """Run the service until SIGTERM, which drains it and leaves nothing half-done."""
+    print("intake-bot is starting ...", flush=True)
+    from intake_bot import logs
+
+    logs.set_up()
+    with _house(config, data) as house:
+        asyncio.run(_serve(house))
+
+
+async def _serve(house: House) -> None:
+    from rich.console import Console
+
+    from intake_bot.service import Service
+    from intake_bot.settings import SettingsProblem
+
+    service = Service(house, console=Console())
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        await service.start()
+    except SettingsProblem as problem:
+        _wrong(str(problem))
+    except OSError as fault:
+        mail = house.settings.mail
+        _wrong(f"cannot listen on {mail.host}:{mail.port} ({fault.strerror or type(fault).__name__})")
+    settings = house.settings
+    print(f"taking mail: {settings.mail.protocol} on {settings.mail.host}:{service.mail.port}", flush=True)
+    print(f"outgoing mail: {settings.mail.relay.host or house.outgoing_dir}", flush=True)
+    print(f"duty desk: {'Slack' if settings.slack.enabled else 'this terminal'}", flush=True)
+    await stop.wait()
+    print("stopping: finishing what is in hand ...", flush=True)
+    await service.stop()
+    print("stopped", flush=True)
+
+
+@app.command()
+def demo(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the throw-away folder behind and say where it is.")
+    ] = False,
+    config: ConfigOption = None,
+    data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Use this folder instead.")] = None,
+) -> None:
+    """The whole story in a throw-away folder, on loopback, with a clock that the demo moves."""
+    from intake_bot.demo import run
+    from intake_bot.settings import SettingsProblem
+
+    try:
+        raise typer.Exit(asyncio.run(run(config, data, keep=keep)))
+    except SettingsProblem as problem:
+        _wrong(str(problem))
+
+
+@app.command()
+def doctor(json_: JsonOption = False, config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
+    """Check configuration, database, keys, relay, Slack and model, and say how to mend what is wrong."""
+    from rich.console import Console
+
+    from intake_bot.doctor import examine
+
+    with _house(config, data) as house:
+        findings = asyncio.run(examine(house))
+    console = Console()
+    for finding in findings:
+        if json_:
+            _print_json({"what": finding.what, "level": finding.level, "says": finding.says})
+        else:
+            mark = {"ok": "[green]ok  [/]", "note": "[yellow]note[/]", "bad": "[red]bad [/]"}[finding.level]
+            console.print(f"{mark} {finding.what}: {finding.says}", highlight=False)
+    if any(finding.level == "bad" for finding in findings):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def status(json_: JsonOption = False, config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
+    """How much waits: accepted, outgoing, reminders due, parked, unfiled."""
+    from intake_bot.casework import views
+
+    with _house(config, data) as house, house.database.read() as session:
+        counts = views.status_json(session, now=_now())
+    if json_:
+        _print_json(counts)
+    else:
+        for name, count in counts.items():
+            print(f"{name.replace('_', ' '):18} {'never' if count is None else count}")
+
+
+@app.command()
+def messages(
+    json_: JsonOption = False,
+    since: Annotated[str | None, typer.Option(metavar="T", help="RFC 3339; only from then on.")] = None,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Every message, in and out, oldest first."""
+    from intake_bot.casework import views
+
+    moment = _moment(since) if since else None
+    with _house(config, data) as house:
+        _record_reading(house, "messages")
+        with house.database.read() as session:
+            for message in views.messages_json(session, house.practice, since=moment):
+                if json_:
+                    _print_json(message)
+                else:
+                    where = "parked" if message["parked"] else message["case"] or "unfiled"
+                    arrow = "in " if message["direction"] == "in" else "out"
+                    print(f"{message['received_at']}  {arrow}  {where:16}  {message['id']}")
+
+
+@app.command()
+def cases(
+    json_: JsonOption = False,
+    status: Annotated[str | None, typer.Option(metavar="S", help="Only those with this status.")] = None,
+    due_before: Annotated[
+        str | None, typer.Option(metavar="T", help="RFC 3339; with an open target due before.")
+    ] = None,
+    officer: Annotated[str | None, typer.Option(metavar="O", help="Only those of this officer.")] = None,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """The cases, oldest first."""
+    from intake_bot.casework import views
+    from intake_bot.casework.vocabulary import Status
+
+    if status is not None and status not in set(Status):
+        _wrong(f"--status must be one of {', '.join(Status)}")
+    moment = _moment(due_before) if due_before else None
+    with _house(config, data) as house, house.database.read() as session:
+        for case in views.cases_json(session, status=status, due_before=moment, officer=officer):
+            if json_:
+                _print_json(case)
+            else:
+                print(f"{case['case']:16} {case['status']:12} {case['received_at']}  {case['officer'] or '-'}")
+
+
+@app.command()
+def show(
+    case: CaseArgument, json_: JsonOption = False, config: ConfigOption = None, data: DataOption = DEFAULT_DATA
+) -> None:
+    """One case with everything on it. The access goes on the record."""
+    from intake_bot.casework import views
+
+    with _house(config, data) as house, _case(house, case) as (session, row):
+        views.record_access(session, row, _actor(None), "show", now=_now())
+        if json_:
+            _print_json(views.show_json(session, house.practice, row))
+        else:
+            from intake_bot.terminal import print_case
+
+            print_case(views.whole(session, house.practice, row), house.settings.office.zone)
+
+
+@app.command()
+def attachment(
+    case: CaseArgument,
+    number: Annotated[int, typer.Argument(metavar="N", min=1, help="Which one, counted from 1.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write it; must not exist yet.")],
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Write an original file of a case, as it came. It has not been scanned. The access goes on the record."""
+    from intake_bot.casework import views
+    from intake_bot.mail.limits import Limits
+    from intake_bot.mail.reading import attachment_bytes
+
+    with _house(config, data) as house, _case(house, case) as (session, row):
+        found = views.attachment(session, house.practice, row, number)
+        if found is None:
+            _failed(f"{row.reference} has no attachment {number}")
+        meta, raw = found
+        content = raw if meta["part_index"] < 0 else attachment_bytes(raw, meta["part_index"], Limits())
+        views.record_access(session, row, _actor(None), f"attachment/{number}", now=_now())
+        try:
+            descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as fault:
+            _failed(f"{out}: {fault.strerror}")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    print(f"{len(content)} bytes, not scanned", file=sys.stderr)
+
+
+@app.command()
+def triage(
+    source: Annotated[
+        str, typer.Argument(metavar="[FILE|-]", help="A text or an .eml file; - is standard input.")
+    ] = "-",
+    json_: JsonOption = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Many: JSON Lines in on stdin, JSON Lines out.")] = False,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """The suggestion for one text or .eml, or for many. Nothing is stored."""
+    from triage import pipeline
+
+    _settings(config)
+    loaded = pipeline.load()
+    if jsonl:
+        for number, line in enumerate(sys.stdin, 1):
+            if not line.strip():
+                continue
+            try:
+                item = json.loads(line)
+                subject, body = item.get("subject") or "", item.get("body") or ""
+                suggestion = loaded.suggest(body, subject=subject, sender=item.get("from"))
+            except (ValueError, AttributeError, TypeError):
+                _failed(f'line {number} is not an object with "id", "subject" and "body"')
+            _print_json({"id": item.get("id")} | suggestion.to_json())
+        return
+    try:
+        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    except OSError as fault:
+        _failed(f"{source}: {fault.strerror}")
+    subject, text, sender = _text_of(raw, is_mail=source.lower().endswith(".eml"))
+    suggestion = loaded.suggest(text, subject=subject, sender=sender)
+    if json_:
+        _print_json(suggestion.to_json())
+    else:
+        from rich.console import Console
+
+        from intake_bot.terminal import suggestion_text
+
+        Console().print(suggestion_text(suggestion, text))
+
+
+@model_app.command("evaluate")
+def model_evaluate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Labelled examples as JSON Lines.")],
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Score the suggestion on labelled examples, beside plain baselines."""
+    from triage import evaluate
+
+    for file in files:
+        try:
+            _print_json({"file": file.name} | evaluate.report(file))
+        except (OSError, ValueError, KeyError) as fault:
+            _failed(f"{file}: cannot be evaluated ({type(fault).__name__})")
+
+
+@app.command()
+def claim(
+    case: CaseArgument, by: ByOption = None, config: ConfigOption = None, data: DataOption = DEFAULT_DATA
+) -> None:
+    """Take a case."""
+    from intake_bot.casework.acts import Claim
+
+    with _house(config, data) as house:
+        _perform(house, Claim(_case_id(house, case), _actor(by)))
+
+
+@app.command()
+def release(
+    case: CaseArgument, by: ByOption = None, config: ConfigOption = None, data: DataOption = DEFAULT_DATA
+) -> None:
+    """Give a case back."""
+    from intake_bot.casework.acts import Release
+
+    with _house(config, data) as house:
+        _perform(house, Release(_case_id(house, case), _actor(by)))
+
+
+@app.command()
+def decide(
+    case: CaseArgument,
+    decision: Annotated[str, typer.Option(help="referral, consultation, transferred or no_further_action.")],
+    category: Annotated[str, typer.Option(help="physical, emotional, sexual, neglect, conduct, private_life or none.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    criteria: Annotated[str, typer.Option(help="The harm-threshold criteria met, such as 1,3.")] = "",
+    by: ByOption = None,
+    at: Annotated[str | None, typer.Option(metavar="T", help="RFC 3339; when it was decided, if not now.")] = None,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Record an officer's decision."""
+    from intake_bot.casework import officer
+    from intake_bot.casework.acts import Decide
+    from intake_bot.casework.vocabulary import DecisionKind
+    from triage.vocabulary import Category, Criterion
+
+    try:
+        kind = DecisionKind(decision)
+    except ValueError:
+        _wrong(f"--decision must be one of {', '.join(DecisionKind)}")
+    try:
+        nature = Category(category)
+    except ValueError:
+        _wrong(f"--category must be one of {', '.join(Category)}")
+    try:
+        met = tuple(sorted({Criterion(int(part)) for part in criteria.split(",") if part.strip()}))
+    except ValueError:
+        _wrong("--criteria must be numbers from 1 to 4, such as 1,3")
+    moment = _moment(at) if at else None
+    with _house(config, data) as house:
+        act = Decide(_case_id(house, case), _actor(by), kind, nature, met, reason)
+        wrong = officer.problems(act)
+        if wrong:
+            _wrong(" ".join(wrong.values()))
+        _perform(house, act, at=moment)
+
+
+@app.command()
+def tick(
+    now: Annotated[str | None, typer.Option(metavar="T", help="RFC 3339; sweep as at this time.")] = None,
+    json_: JsonOption = False,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """One sweep of the clocks: what is due is really sent, and printed."""
+    from intake_bot.casework.views import rfc3339
+    from intake_bot.service import tick as run_tick
+
+    moment = _moment(now) if now else _now()
+    with _house(config, data) as house:
+        for sent in asyncio.run(run_tick(house, now=moment)):
+            line = {
+                "case": sent.case,
+                "deadline": sent.deadline,
+                "kind": sent.kind,
+                "to": sent.to,
+                "due_at": rfc3339(sent.due_at),
+                "state": sent.state,
+                "sent_at": rfc3339(sent.sent_at),
+            }
+            if json_:
+                _print_json(line)
+            else:
+                print(f"{line['case']}  {line['deadline']}/{line['kind']}  due {line['due_at']}  {line['state']}")
+
+
+@app.command()
+def explain(
+    case: CaseArgument,
+    target: Annotated[str | None, typer.Argument(metavar="[TARGET]", help="One target; default: all.")] = None,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """How each deadline of a case was reached, step by step."""
+    from intake_bot.casework import deadlines
+
+    with _house(config, data) as house, _case(house, case) as (session, row):
+        found = [one for one in deadlines.of_case(session, row.id) if target in (None, one.target)]
+        if not found:
+            _failed(f"{row.reference} has no deadline {target}" if target else f"{row.reference} has no deadline")
+        for one in found:
+            print(f"{one.target} ({one.state}): rule {one.rule}, calendar {one.calendar}")
+            for sentence in deadlines.explained(one):
+                print(f"  {sentence}")
+
+
+@app.command()
+def parked(json_: JsonOption = False, config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
+    """What could not be dealt with. Its raw bytes are kept: see replay and file."""
+    from intake_bot.casework.views import rfc3339
+    from storage import spool
+
+    with _house(config, data) as house, house.database.read() as session:
+        for row in spool.parked(session):
+            line = {"id": row.id, "channel": row.channel, "received_at": rfc3339(row.received_at), "error": row.error}
+            if json_:
+                _print_json(line)
+            else:
+                print(f"{line['id']}  {line['channel']:6}  {line['received_at']}  {line['error']}")
+
+
+@app.command()
+def replay(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="The id that parked prints.")],
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Put something parked back in the queue; the service takes it within a second."""
+    from storage import audit, spool
+
+    with _house(config, data) as house, house.database.write() as session:
+        now = _now()
+        if not spool.replay(session, identity.upper(), now=now):
+            _failed("nothing is parked under that id")
+        audit.record(
+            session,
+            audit.SERVICE_CHAIN,
+            at=now,
+            actor=str(_actor(None)),
+            act="replayed",
+            detail={"arrival": identity.upper()},
+        )
+    print("back in the queue")
+
+
+@app.command("file")
+def file_unread(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="The id that parked prints.")],
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """File something parked under a new case as it is, unread; the original is its attachment 1."""
+    from intake_bot.intake import file_parked
+
+    with _house(config, data) as house, house.database.write() as session:
+        reference = file_parked(session, house.practice, identity.upper(), by=_actor(None), now=_now())
+        if reference is None:
+            _failed("no mail is parked under that id")
+    print(reference)
+
+
+@app.command()
+def verify(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
+    """Prove the audit chains; names the first broken link of each."""
+    from storage import audit
+
+    with _house(config, data) as house, house.database.read() as session:
+        broken = list(audit.broken_links(session))
+    for fault in broken:
+        print(fault)
+    if broken:
+        raise typer.Exit(EXIT_FAILED)
+    print("the audit chains hold")
+
+
+@app.command()
+def migrate(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
+    """Bring the database to this version's schema (serve does so by itself)."""
+    from storage import schema
+
+    with _house(config, data) as house:
+        print(f"the database is at revision {schema.upgrade(house.database)}")
+
+
+@config_app.command("example")
+def config_example() -> None:
+    """Print the commented sample configuration, which is the manual."""
+    from intake_bot.settings import example
+
+    print(example(), end="")
+
+
+@contextmanager
+def _house(config: Path | None, data: Path) -> Iterator[House]:
+    from intake_bot.house import open_house
+    from intake_bot.settings import SettingsProblem
+
+    settings = _settings(config)
+    try:
+        house = open_house(settings, data)
+    except SettingsProblem as problem:
+        _wrong(str(problem))
+    try:
+        yield house
+    finally:
+        house.close()
+
+
+def _settings(config: Path | None) -> Any:
+    from intake_bot.settings import SettingsProblem, load
+
+    try:
+        return load(config)
+    except SettingsProblem as problem:
+        _wrong(str(problem))
+
+
+@contextmanager
+def _case(house: House, text: str) -> Iterator[tuple[Any, Case]]:
+    from intake_bot.casework import views
+
+    with house.database.write() as session:
+        case = views.find(session, text)
+        if case is None:
+            _failed("there is no such case")
+        yield session, case
+
+
+def _case_id(house: House, text: str) -> str:
+    with _case(house, text) as (_, case):
+        return case.id
+
+
+def _perform(house: House, act: Act, *, at: datetime | None = None) -> None:
+    from intake_bot.casework import officer
+
+    # As with tick, a time ahead of the clock means "as at": nothing on the record then lies after its own present.
+    now = max(_now(), at) if at else _now()
+    with house.database.write() as session:
+        result = officer.perform(session, house.practice, act, now=now, at=at)
+    if isinstance(result, officer.Refused):
+        _failed(result.said)
+    print(result.said)
+
+
+def _record_reading(house: House, what: str) -> None:
+    from storage import audit
+
+    with house.database.write() as session:
+        audit.record(session, audit.SERVICE_CHAIN, at=_now(), actor=str(_actor(None)), act="content_seen", code=what)
+
+
+def _actor(name: str | None) -> Actor:
+    from intake_bot.casework.desk import Actor
+
+    return Actor("terminal", name or getpass.getuser())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        _wrong("a time must be RFC 3339, such as 2026-11-27T16:40:00Z")
+    if moment.tzinfo is None:
+        _wrong("a time must name its zone, such as 2026-11-27T16:40:00Z")
+    return moment.astimezone(UTC)
+
+
+def _text_of(raw: bytes, *, is_mail: bool) -> tuple[str, str, str | None]:
+    """Subject, text and sender of a file: a mail where its name or its first lines say so, else plain text."""
+    head = raw[:2000].lower()
+    if not is_mail and not (b"\nfrom:" in b"\n" + head and (b"\nsubject:" in head or b"\nmime-version:" in head)):
+        return "", raw.decode("utf-8", "replace"), None
+    from intake_bot.mail.limits import Limits, ReadingFault
+    from intake_bot.mail.reading import read
+
+    try:
+        reading = read(
+            raw, envelope_from="", envelope_to=(), authserv_id=None, own_addresses=frozenset(), limits=Limits()
+        )
+    except ReadingFault as fault:
+        _failed(f"the mail cannot be read ({fault})")
+    return reading.subject, reading.body_text, reading.sender
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    # ASCII only: a line separator inside a text must not end a JSON line for anybody.
+    print(json.dumps(value), flush=True)
+
+
+def _failed(text: str) -> NoReturn:
+    print(f"intake-bot: {text}", file=sys.stderr)
+    raise typer.Exit(EXIT_FAILED)
+
+
+def _wrong(text: str) -> NoReturn:
+    print(f"intake-bot: {text}", file=sys.stderr)
+    raise typer.Exit(EXIT_WRONG)

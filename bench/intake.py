@@ -1,0 +1,159 @@
+"""How long a worried school waits, and what the service weighs: ``make bench``.
+
+Starts the real ``intake-bot serve`` in a throw-away folder, once with triage and once without, sends mails one after the
+other and then ten at once, and reads the times from the client's clock (250) and from the service's own rows
+(acknowledgement written, card shown; both from the moment the message was taken). Figures are this machine's alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import smtplib
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import closing
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+
+MESSAGES = 60
+SESSIONS = 10
+
+
+def main() -> None:
+    text = resources.files("intake_bot").joinpath("demo_mail", "1-harm.eml").read_bytes()
+    print(f"{MESSAGES} messages of {len(text)} bytes, one connection each; milliseconds as median / p95 / max\n")
+    for triage in ("true", "false"):
+        with tempfile.TemporaryDirectory(prefix="intake-bot-bench-") as folder:
+            measure(Path(folder), text, triage=triage)
+
+
+def measure(folder: Path, text: bytes, *, triage: str) -> None:
+    environment = os.environ | {
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        "INTAKE_BOT_MAIL_PORT": "0",
+        "INTAKE_BOT_TRIAGE_ENABLED": triage,
+        # Every message of the bench comes from one address and says the same.
+        "INTAKE_BOT_MAIL_ACKNOWLEDGEMENTS_PER_ADDRESS": "100000",
+        "INTAKE_BOT_MAIL_ACKNOWLEDGEMENTS_SAME_WORDS": "100000",
+    }
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "intake_bot", "serve", "--data", str(folder / "data")],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    printed, starting, port = "", 0.0, 0
+    try:
+        assert process.stdout is not None
+        while not port:
+            select.select([process.stdout], [], [], 10)
+            printed += os.read(process.stdout.fileno(), 65536).decode()
+            if not starting and "is starting" in printed:
+                starting = time.monotonic() - began
+            if found := re.search(r"on 127\.0\.0\.1:(\d+)", printed):
+                port = int(found.group(1))
+        listening = time.monotonic() - began
+        drain = threading.Thread(target=process.stdout.read, daemon=True)
+        drain.start()
+        time.sleep(6)  # let the pipeline load, so that its loading is not counted as a message's time
+        print(f"triage {'on' if triage == 'true' else 'off'}")
+        print(f"  start: said so after {starting * 1000:.0f} ms, took mail after {listening * 1000:.0f} ms")
+        one = [send(port, text, number) for number in range(MESSAGES)]
+        settle(folder)
+        print(f"  one at a time: dot to 250 {spread(one)}")
+        print_rows(folder)
+        many: list[float] = []
+        threads = [
+            threading.Thread(
+                target=lambda first: many.extend(
+                    send(port, text, n) for n in range(first, first + MESSAGES // SESSIONS)
+                ),
+                args=(1000 * (index + 1),),
+            )
+            for index in range(SESSIONS)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        settle(folder)
+        print(f"  {SESSIONS} at once:    dot to 250 {spread(many)}")
+        print_memory(process.pid)
+        print()
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def send(port: int, text: bytes, number: int) -> float:
+    raw = text.replace(b"Message-ID: <", b"Message-ID: <%d." % number).replace(b"Kieran", b"Kieran%d" % number)
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
+        client.ehlo("mx.school.example")
+        client.mail("dsl@brookfield.example")
+        client.rcpt("lado@elmshire.example")
+        client.putcmd("data")
+        assert client.getreply()[0] == 354
+        client.send(re.sub(rb"\r?\n", b"\r\n", raw))
+        dot = time.monotonic()
+        client.send(b"\r\n.\r\n")
+        assert client.getreply()[0] == 250
+        return (time.monotonic() - dot) * 1000
+
+
+def settle(folder: Path) -> None:
+    while True:
+        with closing(sqlite3.connect(folder / "data" / "intake.db")) as connection:
+            waiting = (
+                "SELECT (SELECT count(*) FROM spool WHERE available_at IS NOT NULL) + "
+                "(SELECT count(*) FROM outbox WHERE available_at IS NOT NULL)"
+            )
+            if connection.execute(waiting).fetchone() == (0,):
+                return
+        time.sleep(0.05)
+
+
+def print_rows(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "data" / "intake.db")) as connection:
+        for kind, label in (("acknowledgement", "to acknowledgement"), ("card", "to card")):
+            rows = connection.execute(
+                "SELECT received_at, sent_at FROM outbox JOIN cases ON cases.id = outbox.case_id WHERE kind = ?",
+                (kind,),
+            )
+            times = [
+                (datetime.fromisoformat(sent) - datetime.fromisoformat(received)).total_seconds() * 1000
+                for received, sent in rows
+            ]
+            print(f"                 taken {label} {spread(times)}")
+
+
+def print_memory(pid: int) -> None:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    sizes = {"service": memory(pid)}
+    for child in children:
+        arguments = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        sizes[arguments[3].decode()] = memory(int(child))
+    listed = ", ".join(f"{name} {size:.0f}" for name, size in sizes.items())
+    print(f"  memory, MiB (PSS): {sum(sizes.values()):.0f} in all: {listed}")
+
+
+def memory(pid: int) -> float:
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE).group(1)) / 1024  # type: ignore[union-attr]
+
+
+def spread(times: list[float]) -> str:
+    ordered = sorted(times)
+    return f"{statistics.median(ordered):.1f} / {ordered[int(len(ordered) * 0.95)]:.1f} / {ordered[-1]:.1f}"
+
+
+if __name__ == "__main__":
+    main()

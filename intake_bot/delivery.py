@@ -1,0 +1,157 @@
+"""Delivering the outbox: mail to the relay or folder, cards and notices to the desk; at least once, and recognisably so."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from intake_bot.casework import desk_queue, views
+from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Notice, NoticeKind, Posted
+from intake_bot.casework.practice import Practice
+from intake_bot.mail.compose import automatic_answer
+from intake_bot.mail.outgoing import Post
+from storage import audit, outbox
+from storage.engine import Database
+from storage.outbox import Kind, Parcel, Via
+from storage.tables import Case
+
+log = logging.getLogger(__name__)
+
+BATCH = 20
+
+
+class _Pointless(Exception):
+    """What was to be done has been overtaken: a newer card update is on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryWorker:
+    """Delivers one way out (``via``), so that a relay that is down never holds up the desk."""
+
+    database: Database
+    practice: Practice
+    via: Via
+    post: Post
+    desk: Desk
+    from_name: str
+    clock: Callable[[], datetime]
+    lease: timedelta
+    name: str
+
+    async def step(self) -> bool:
+        """Deliver what is due; False where there is nothing."""
+        parcels = await asyncio.to_thread(
+            outbox.take,
+            self.database,
+            self.practice.vault,
+            via=self.via,
+            now=self.clock(),
+            lease=self.lease,
+            worker=self.name,
+            limit=BATCH,
+        )
+        for parcel in parcels:
+            await self._handle(parcel)
+        return bool(parcels)
+
+    async def _handle(self, parcel: Parcel) -> None:
+        try:
+            posted = await self._deliver(parcel)
+        except _Pointless:
+            await asyncio.to_thread(self._cancel, parcel)
+        except DeliveryFailed as failure:
+            await asyncio.to_thread(self._failed, parcel, failure)
+        except Exception:  # a fault in rendering one row must not stop the others
+            log.exception("could not deliver %s", parcel.id)
+            await asyncio.to_thread(self._failed, parcel, DeliveryFailed("fault"))
+        else:
+            await asyncio.to_thread(self._delivered, parcel, posted)
+
+    async def _deliver(self, parcel: Parcel) -> Posted | None:
+        match parcel.kind:
+            case Kind.ACKNOWLEDGEMENT:
+                await self._send_mail(parcel)
+                return None
+            case Kind.CARD:
+                card, _ = await asyncio.to_thread(self._card, parcel)
+                return await self.desk.post_card(card, parcel.id, look_first=parcel.look_first)
+            case Kind.CARD_UPDATE:
+                card, posted = await asyncio.to_thread(self._card, parcel)
+                if card.revision > parcel.content["revision"]:
+                    raise _Pointless
+                if posted is None:
+                    raise DeliveryFailed("card_not_posted_yet")
+                await self.desk.update_card(card, posted)
+                return None
+            case Kind.NOTICE:
+                notice = desk_queue.notice_from_json(parcel.content)
+                await self.desk.post_notice(notice, parcel.id, look_first=parcel.look_first)
+                return None
+            case Kind.TELL:
+                await self.desk.tell(Actor.parse(parcel.content["actor"]), parcel.content["text"])
+                return None
+
+    async def _send_mail(self, parcel: Parcel) -> None:
+        assert parcel.mail_id is not None  # noqa: S101 (every mail has one from the start)
+        raw = automatic_answer(
+            parcel.content,
+            mail_id=parcel.mail_id,
+            from_name=self.from_name,
+            from_address=self.practice.address,
+            date=parcel.created_at,
+            row_id=parcel.id,
+        )
+        await self.post.send(raw, name=parcel.id, envelope_from=parcel.content["reply_to"], to=parcel.content["to"])
+
+    def _card(self, parcel: Parcel) -> tuple[CaseCard, Posted | None]:
+        with self.database.read() as session:
+            case = session.get_one(Case, parcel.case_id)
+            posted = Posted(case.desk_channel, case.desk_ts) if case.desk_channel and case.desk_ts else None
+            return views.card(session, case), posted
+
+    def _delivered(self, parcel: Parcel, posted: Posted | None) -> None:
+        now = self.clock()
+        with self.database.write() as session:
+            if posted is not None and parcel.case_id is not None:
+                case = session.get_one(Case, parcel.case_id, with_for_update=True)
+                case.desk_channel, case.desk_ts = posted.channel, posted.ts
+                session.add(case)
+            if parcel.kind is Kind.ACKNOWLEDGEMENT and parcel.case_id is not None:
+                audit.record(session, parcel.case_id, at=now, actor=str(SYSTEM), act="acknowledged")
+            outbox.delivered(session, parcel.id, now=now)
+        log.info("delivered %s: %s", parcel.id, parcel.kind)
+
+    def _failed(self, parcel: Parcel, failure: DeliveryFailed) -> None:
+        now = self.clock()
+        with self.database.write() as session:
+            parked = outbox.failed(
+                session,
+                parcel.id,
+                failure.code,
+                now=now,
+                permanent=failure.permanent,
+                uncertain=failure.uncertain,
+                retry_after=timedelta(seconds=failure.retry_after) if failure.retry_after is not None else None,
+            )
+            if parked and parcel.via is Via.MAIL:
+                self._report_undelivered(session, parcel, failure.code, now=now)
+        log.warning("not delivered %s (%s): %s", parcel.id, parcel.kind, failure.code)
+
+    def _report_undelivered(self, session: Session, parcel: Parcel, code: str, *, now: datetime) -> None:
+        """Somebody waits for this letter: the desk is told to telephone."""
+        case = session.get(Case, parcel.case_id) if parcel.case_id else None
+        notice = Notice(NoticeKind.DELIVERY_FAILED, reference=case.reference if case else None, code=code)
+        desk_queue.post_notice(
+            session, self.practice, notice, key=f"undelivered:{parcel.id}", now=now, case_id=parcel.case_id
+        )
+        if case is not None:
+            audit.record(session, case.id, at=now, actor=str(SYSTEM), act="delivery_failed", code=code)
+
+    def _cancel(self, parcel: Parcel) -> None:
+        with self.database.write() as session:
+            outbox.cancel(session, parcel.id)

@@ -1,0 +1,139 @@
+"""Looks the house over and says how to mend what is wrong. Reads only; sends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from dataclasses import dataclass
+from typing import Literal
+
+import aiosmtplib
+from sqlalchemy import text
+
+from intake_bot.house import House
+from intake_bot.sandbox import SandboxFailed
+from intake_bot.service import SandboxTriager, make_slack_settings
+from intake_bot.settings import LOOPBACK
+from storage import schema
+
+Level = Literal["ok", "note", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``level``: ok; note (works, but somebody should know); bad (does not work)."""
+
+    what: str
+    level: Level
+    says: str
+
+
+async def examine(house: House) -> list[Finding]:
+    """Everything that can be looked at without changing anything."""
+    return [
+        *_database(house),
+        *_folder(house),
+        *_letters(house),
+        *_mail(house),
+        *await _relay(house),
+        *await _slack(house),
+        *await _triage(house),
+    ]
+
+
+def _database(house: House) -> list[Finding]:
+    kind = "SQLite" if house.database.is_sqlite else "PostgreSQL"
+    with house.database.engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        revision = schema.current(connection)
+    return [
+        Finding("database", "ok", f"{kind}, revision {revision}"),
+        Finding(
+            "content",
+            "note",
+            "content is not encrypted at rest by this version: keep the data folder on an encrypted disk",
+        ),
+    ]
+
+
+def _folder(house: House) -> list[Finding]:
+    mode = stat.S_IMODE(house.data_dir.stat().st_mode)
+    if mode & 0o077:
+        return [Finding("data folder", "bad", f"others can enter it: chmod 700 {house.data_dir}")]
+    return [Finding("data folder", "ok", "only this user can enter it")]
+
+
+def _letters(house: House) -> list[Finding]:
+    office = house.settings.office
+    numbers = {
+        "office.duty_phone": (office.duty_phone, "whom to ring when nobody has answered"),
+        "office.front_door_phone": (office.front_door_phone, "the children's front door"),
+        "office.emergency_duty_phone": (office.emergency_duty_phone, "the Emergency Duty Team"),
+        "office.privacy_notice_url": (office.privacy_notice_url, "the privacy notice"),
+    }
+    absent = [
+        Finding("letters", "note", f"{key} is not set: acknowledgements leave out {what}")
+        for key, (value, what) in numbers.items()
+        if not value
+    ]
+    return absent or [Finding("letters", "ok", "every number and address is set")]
+
+
+def _mail(house: House) -> list[Finding]:
+    mail = house.settings.mail
+    findings = []
+    if mail.address.rpartition("@")[2] in LOOPBACK:
+        findings.append(
+            Finding("mail", "note", "mail.address is not set: letters come from a local address, replies cannot arrive")
+        )
+    if not mail.recipients:
+        findings.append(Finding("mail", "note", "mail.recipients is not set: mail for anybody is taken, on loopback"))
+    if not mail.authserv_id:
+        findings.append(
+            Finding("mail", "note", "mail.authserv_id is not set: no sender's authentication is known to the desk")
+        )
+    return findings or [Finding("mail", "ok", f"{mail.protocol} on {mail.host}:{mail.port}")]
+
+
+async def _relay(house: House) -> list[Finding]:
+    relay = house.settings.mail.relay
+    if not relay.host:
+        return [Finding("relay", "note", f"none set: outgoing mail is written to {house.outgoing_dir}")]
+    client = aiosmtplib.SMTP(hostname=relay.host, port=relay.port, start_tls=relay.starttls, timeout=10)
+    try:
+        async with client:
+            if relay.username:
+                await client.login(relay.username, relay.password.get_secret_value())
+    except aiosmtplib.SMTPAuthenticationError:
+        return [Finding("relay", "bad", "it refuses the login: check mail.relay.username and password")]
+    except (aiosmtplib.SMTPException, OSError) as fault:
+        return [
+            Finding(
+                "relay",
+                "bad",
+                f"no connection to {relay.host}:{relay.port} ({type(fault).__name__}): check host, port and starttls",
+            )
+        ]
+    return [Finding("relay", "ok", f"{relay.host}:{relay.port} answers" + (" over TLS" if relay.starttls else ""))]
+
+
+async def _slack(house: House) -> list[Finding]:
+    if not house.settings.slack.enabled:
+        return [Finding("slack", "note", "no tokens set: the duty desk is the terminal that serve runs in")]
+    from intake_bot.slack.desk import SlackDesk
+
+    findings = [Finding("slack", "bad", says) for says in await SlackDesk(make_slack_settings(house.settings)).check()]
+    return findings or [Finding("slack", "ok", "the tokens work and the duty channel is private")]
+
+
+async def _triage(house: House) -> list[Finding]:
+    if not house.settings.triage.enabled:
+        return [Finding("triage", "note", "switched off: cards come without a suggestion")]
+    triager = SandboxTriager(60)
+    try:
+        suggestion = await triager.suggest("A check that triage works.", subject="", sender=None)
+    except SandboxFailed as failure:
+        return [Finding("triage", "bad", f"it does not start ({failure.code}): install again with make demo")]
+    finally:
+        await asyncio.shield(triager.stop())
+    return [Finding("triage", "ok", f"{suggestion.engine} {suggestion.version}")]

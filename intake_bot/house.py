@@ -1,0 +1,102 @@
+"""Opening the house: the data folder, the key, the database at this version's schema, and the practice of this authority."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from intake_bot.casework.letters import Letterhead, Letters
+from intake_bot.casework.practice import ONE_MONTH, TRIAGE, Practice
+from intake_bot.settings import Settings, SettingsProblem
+from storage import keys, schema
+from storage.engine import Database, sqlite_url
+from storage.vault import Vault, WrongKey
+
+DATABASE_FILE = "intake.db"
+TARGETS = (TRIAGE, ONE_MONTH)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What every command works with."""
+
+    settings: Settings
+    data_dir: Path
+    database: Database
+    practice: Practice
+
+    @property
+    def outgoing_dir(self) -> Path:
+        return self.data_dir / "outgoing"
+
+    def close(self) -> None:
+        self.database.dispose()
+
+
+def open_house(settings: Settings, data_dir: Path, environ: Mapping[str, str] = os.environ) -> House:
+    """Make what is missing, check what is there. Raises SettingsProblem with a text that says what to mend."""
+    # Nobody else may read what is written from here on.
+    os.umask(0o077)
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        vault = Vault(keys.load_or_create(keys.key_path(settings.keys.file, environ), data_dir=data_dir))
+    except keys.KeyProblem as problem:
+        raise SettingsProblem(str(problem)) from None
+    except OSError as fault:
+        raise SettingsProblem(f"the data folder or the master key cannot be used ({fault.strerror})") from None
+    practice = make_practice(settings, vault)
+    database = open_database(settings, data_dir)
+    try:
+        schema.upgrade(database)
+        with database.write() as session:
+            schema.check_key(session, vault)
+    except (WrongKey, schema.NewerSchema) as problem:
+        database.dispose()
+        raise SettingsProblem(str(problem)) from None
+    except SQLAlchemyError as fault:
+        database.dispose()
+        raise SettingsProblem(f"the database cannot be opened ({type(fault).__name__})") from None
+    return House(settings, data_dir, database, practice)
+
+
+def open_database(settings: Settings, data_dir: Path) -> Database:
+    """The configured database, or SQLite in the data folder. Raises SettingsProblem for an unknown kind of url."""
+    url = settings.database.url.get_secret_value() or sqlite_url(data_dir / DATABASE_FILE)
+    try:
+        return Database(url)
+    except (ValueError, SQLAlchemyError):
+        raise SettingsProblem("database.url: must begin with sqlite:/// or postgresql://") from None
+
+
+def make_practice(settings: Settings, vault: Vault) -> Practice:
+    """The practice that the settings describe; a faulty letter template is found here."""
+    office = settings.office
+    letters = Letters(
+        Letterhead(
+            service=settings.service.name,
+            authority=settings.service.authority,
+            duty_phone=office.duty_phone,
+            front_door_name=office.front_door_name,
+            front_door_phone=office.front_door_phone,
+            emergency_duty_phone=office.emergency_duty_phone,
+            secure_form_url=office.secure_form_url,
+            privacy_notice_url=office.privacy_notice_url,
+            zone=office.zone,
+        )
+    )
+    letters.check()
+    return Practice(
+        vault=vault,
+        calendar=office.calendar(),
+        rules={target: settings.targets.rule(target) for target in TARGETS},
+        plans={target: settings.reminders.plan(target) for target in TARGETS},
+        letters=letters,
+        reference_prefix=settings.service.reference_prefix,
+        address=settings.mail.address,
+        acknowledgements_per_address=settings.mail.acknowledgements_per_address,
+        acknowledgements_same_words=settings.mail.acknowledgements_same_words,
+    )

@@ -1,0 +1,235 @@
+"""The work between acceptance and the desk: read, triage, file. One message at a time, each on its own.
+
+Nothing here is lost by a crash: the spool row stays leased until the transaction that files it also finishes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlmodel import Session
+
+from intake_bot.casework import desk_queue, officer
+from intake_bot.casework.acts import Act
+from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
+from intake_bot.casework.practice import Practice
+from intake_bot.casework.receive import Filed, Incoming, file, place
+from intake_bot.mail.reading import Reading
+from intake_bot.sandbox import SandboxFailed
+from storage import audit, spool
+from storage.engine import Database
+from storage.spool import Arrival, Channel, Outcome
+from triage.suggestion import Suggestion
+
+log = logging.getLogger(__name__)
+
+
+class Reader(Protocol):
+    """Reads raw mail. Raises SandboxFailed."""
+
+    async def read(self, raw: bytes, envelope: dict[str, Any]) -> Reading: ...
+
+
+class Triager(Protocol):
+    """Suggests. Raises SandboxFailed."""
+
+    async def suggest(self, text: str, *, subject: str, sender: str | None) -> Suggestion: ...
+
+
+Interpret = Callable[[bytes], Act]
+"""What an officer asked for, from a Slack payload. Raises ValueError on a foreign one."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeWorker:
+    """Takes arrivals from the spool and deals with them. ``triager`` is None where triage is switched off."""
+
+    database: Database
+    practice: Practice
+    reader: Reader
+    triager: Triager | None
+    interpret: Interpret
+    clock: Callable[[], datetime]
+    lease: timedelta
+    name: str
+
+    async def step(self) -> bool:
+        """Deal with the next arrival; False where there is none."""
+        arrivals = await asyncio.to_thread(
+            spool.take,
+            self.database,
+            self.practice.vault,
+            now=self.clock(),
+            lease=self.lease,
+            worker=self.name,
+            limit=1,
+        )
+        for arrival in arrivals:
+            await self._deal_with(arrival)
+        return bool(arrivals)
+
+    async def _deal_with(self, arrival: Arrival) -> None:
+        try:
+            match arrival.channel:
+                case Channel.EMAIL:
+                    filed = await self._email(arrival)
+                    if filed is not None:
+                        log.info("filed %s: %s", arrival.id, filed.outcome)
+                case Channel.SLACK:
+                    await asyncio.to_thread(self._act, arrival)
+        except SandboxFailed as failure:
+            await asyncio.to_thread(self._failed, arrival, f"reading_{failure.code}"[:64])
+        except OperationalError:
+            # The database's fault, not the message's: its lease runs out and it is taken again.
+            log.warning("the database failed while dealing with %s", arrival.id)
+        except Exception:  # one message's fault must not stop the others
+            log.exception("could not deal with %s", arrival.id)
+            await asyncio.to_thread(self._failed, arrival, "fault")
+
+    async def _email(self, arrival: Arrival) -> Filed | None:
+        reading = await self.reader.read(arrival.raw, arrival.envelope)
+        incoming = incoming_from(arrival, reading)
+        suggestion = None
+        if await asyncio.to_thread(self._opens_case, incoming):
+            suggestion = await self._suggest(incoming)
+        return await asyncio.to_thread(self._file, incoming, suggestion)
+
+    async def _suggest(self, incoming: Incoming) -> Suggestion | None:
+        """A suggestion, or None: triage may fail, and the case does not wait for it."""
+        if self.triager is None or incoming.unreadable:
+            return None
+        try:
+            return await self.triager.suggest(incoming.body_text, subject=incoming.subject, sender=incoming.sender)
+        except SandboxFailed as failure:
+            log.warning("no suggestion for %s: %s", incoming.id, failure.code)
+            return None
+
+    def _opens_case(self, incoming: Incoming) -> bool:
+        with self.database.read() as session:
+            return place(session, self.practice, incoming).outcome is Outcome.OPENED
+
+    def _file(self, incoming: Incoming, suggestion: Suggestion | None) -> Filed | None:
+        try:
+            with self.database.write() as session:
+                return file(session, self.practice, incoming, suggestion, now=self.clock())
+        except IntegrityError:
+            # Another worker filed the same mail between our look and our write: look again, and find it.
+            with self.database.write() as session:
+                return file(session, self.practice, incoming, suggestion, now=self.clock())
+
+    def _act(self, arrival: Arrival) -> None:
+        act = self.interpret(arrival.raw)
+        now = self.clock()
+        with self.database.write() as session:
+            if not spool.finish(session, arrival.id, Outcome.ACTED, now=now):
+                return
+            result = officer.perform(session, self.practice, act, now=now, at=arrival.received_at)
+            if isinstance(result, officer.Refused) or not result.changed:
+                desk_queue.tell(session, self.practice, act.by, result.said, key=f"tell:{arrival.id}", now=now)
+        log.info("acted on %s: %s", arrival.id, type(act).__name__)
+
+    def _failed(self, arrival: Arrival, code: str) -> None:
+        now = self.clock()
+        with self.database.write() as session:
+            if spool.fail(session, arrival.id, code, now=now):
+                park_notice(session, self.practice, arrival.id, code, now=now)
+                log.error("parked %s: %s", arrival.id, code)
+
+
+def park_notice(session: Session, practice: Practice, arrival_id: str, code: str, *, now: datetime) -> None:
+    """An officer sees what is parked, in the transaction that parks it."""
+    audit.record(
+        session, audit.SERVICE_CHAIN, at=now, actor=str(SYSTEM), act="parked", code=code, detail={"arrival": arrival_id}
+    )
+    notice = Notice(NoticeKind.PARKED, code=code)
+    desk_queue.post_notice(session, practice, notice, key=f"parked:{arrival_id}:{now.isoformat()}", now=now)
+
+
+def file_parked(session: Session, practice: Practice, arrival_id: str, *, by: Actor, now: datetime) -> str | None:
+    """File a parked mail under a new case as it is; gives the case's reference, or None where no mail is parked there."""
+    if not spool.replay(session, arrival_id, now=now):
+        return None
+    arrival = spool.get(session, practice.vault, arrival_id)
+    if arrival is None or arrival.channel is not Channel.EMAIL:
+        return None
+    filed = file(session, practice, incoming_unread(arrival), None, now=now)
+    if filed is None or filed.case_id is None:
+        return None
+    audit.record(session, filed.case_id, at=now, actor=str(by), act="filed_unread", detail={"arrival": arrival_id})
+    return filed.reference
+
+
+def incoming_from(arrival: Arrival, reading: Reading) -> Incoming:
+    """What casework needs of a mail that was read."""
+    return Incoming(
+        id=arrival.id,
+        channel=arrival.channel,
+        received_at=arrival.received_at,
+        raw_id=arrival.raw_id,
+        sender=reading.sender,
+        sender_name=reading.sender_name,
+        answer_to=reading.reply_to or reading.sender,
+        recipients=reading.recipients,
+        message_id=reading.message_id,
+        in_reply_to=reading.in_reply_to,
+        references=reading.references,
+        date=reading.date,
+        subject=reading.subject,
+        body_text=reading.body_text,
+        full_text=reading.full_text,
+        digest=reading.digest,
+        attachments=tuple(
+            {
+                "filename": attachment.filename,
+                "content_type": attachment.content_type,
+                "size": attachment.size,
+                "sha256": attachment.sha256,
+                "part_index": attachment.part_index,
+            }
+            for attachment in reading.attachments
+        ),
+        machine_reason=reading.machine.reason if reading.machine else None,
+        machine_opens_case=reading.machine.opens_case if reading.machine else True,
+        answers=reading.answers,
+        sender_trust=reading.trust,
+        unreadable=reading.unreadable,
+        defects=reading.defects,
+    )
+
+
+def incoming_unread(arrival: Arrival) -> Incoming:
+    """A parked mail, filed as it is because an officer said so: its bytes are the content, nothing of it was read."""
+    return Incoming(
+        id=arrival.id,
+        channel=arrival.channel,
+        received_at=arrival.received_at,
+        raw_id=arrival.raw_id,
+        sender=None,
+        sender_name="",
+        answer_to=None,
+        recipients=tuple(arrival.envelope.get("to", ())),
+        message_id=None,
+        in_reply_to=(),
+        references=(),
+        date=None,
+        subject="",
+        body_text="",
+        full_text="",
+        digest="",
+        attachments=(
+            {
+                "filename": "original.eml",
+                "content_type": "message/rfc822",
+                "size": len(arrival.raw),
+                "sha256": "",
+                "part_index": -1,
+            },
+        ),
+        filed_unread=True,
+    )

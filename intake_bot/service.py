@@ -1,0 +1,420 @@
+"""The composition root: builds the parts, runs them, stops them cleanly. With cli.py the only place that reads the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from intake_bot.casework import reminders, views
+from intake_bot.casework.acts import Act
+from intake_bot.casework.desk import Actor, CaseCard, CaseView, Desk
+from intake_bot.clock import Ticker
+from intake_bot.delivery import DeliveryWorker
+from intake_bot.house import House
+from intake_bot.intake import IntakeWorker
+from intake_bot.mail.outgoing import FolderPost, Post, RelayAddress, RelayPost
+from intake_bot.mail.reading import Reading
+from intake_bot.mail.server import Listening, MailServer
+from intake_bot.sandbox import Sandbox, SandboxFailed
+from intake_bot.settings import Settings, SettingsProblem
+from intake_bot.terminal import TerminalDesk
+from storage import audit, spool
+from storage.claims import release_leases
+from storage.outbox import Via
+from storage.spool import Channel
+from storage.tables import LAST_SLACK_PING, Case, Meta
+from triage.suggestion import Suggestion
+
+if TYPE_CHECKING:
+    from intake_bot.slack.connection import SlackConnection
+    from intake_bot.slack.ports import SlackSettings
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+"""How often a worker looks for rows that another process or node may have added."""
+PAUSE_AFTER_FAULT = 1.0
+WARM_SECONDS = 120.0
+TRIAGE_MEMORY_MIB = 4096
+"""Address space, not resident memory: the NLP libraries map far more than they use."""
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SandboxReader:
+    """Reads mail in a child process."""
+
+    def __init__(self, house: House) -> None:
+        settings = house.settings
+        self.sandbox = Sandbox("read", memory_mib=settings.intake.sandbox_memory_mib)
+        self._seconds = settings.intake.reading_timeout_seconds
+        self._authserv_id = settings.mail.authserv_id or None
+        self._own = [settings.mail.address, *settings.mail.recipients]
+
+    async def read(self, raw: bytes, envelope: dict[str, Any]) -> Reading:
+        request = {
+            "envelope_from": envelope["from"],
+            "envelope_to": envelope["to"],
+            "authserv_id": self._authserv_id,
+            "own_addresses": self._own,
+        }
+        answer = await self.sandbox.call(request, raw, seconds=self._seconds)
+        return Reading.from_json(answer["reading"])
+
+
+class SandboxTriager:
+    """Suggests in a child process, which loads its model again in the background after it had to be stopped."""
+
+    def __init__(self, seconds: float) -> None:
+        self.sandbox = Sandbox("triage", memory_mib=TRIAGE_MEMORY_MIB)
+        self._seconds = seconds
+        self._warming: asyncio.Task[None] | None = None
+
+    def warm(self) -> None:
+        if self._warming is None or self._warming.done():
+            self._warming = asyncio.create_task(self._warm())
+
+    async def suggest(self, text: str, *, subject: str, sender: str | None) -> Suggestion:
+        request = {"subject": subject, "sender": sender}
+        try:
+            answer = await self.sandbox.call(request, text.encode("utf-8", "replace"), seconds=self._seconds)
+        except SandboxFailed as failure:
+            if failure.code in {"timeout", "died"}:
+                self.warm()
+            raise
+        return Suggestion.from_json(answer)
+
+    async def stop(self) -> None:
+        if self._warming is not None:
+            self._warming.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._warming
+        await self.sandbox.stop()
+
+    async def _warm(self) -> None:
+        try:
+            await self.sandbox.warm(seconds=WARM_SECONDS)
+            log.info("triage is ready")
+        except SandboxFailed as failure:
+            log.error("triage cannot start (%s): cards come without a suggestion", failure.code)
+
+
+class Service:
+    """A running intake-bot. ``clock`` gives aware UTC; only the demo gives one that it moves."""
+
+    def __init__(self, house: House, *, console: Console, clock: Clock = utc_now, desk: Desk | None = None) -> None:
+        self.house = house
+        self.clock = clock
+        settings = house.settings
+        self._name = settings.service.node or socket.gethostname()
+        self._accepting = ThreadPoolExecutor(max_workers=1, thread_name_prefix="accept")
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self._intake_wake, self._mail_wake, self._desk_wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._lock_file: int | None = None
+
+        self.slack: SlackConnection | None = None
+        if desk is None and settings.slack.enabled:
+            from intake_bot.slack.app import build_app
+            from intake_bot.slack.connection import SlackConnection
+
+            slack_settings = make_slack_settings(settings)
+            self.slack = SlackConnection(build_app(slack_settings, _SlackPorts(self)), slack_settings, clock)
+        self.desk: Desk = desk or make_desk(house, console)
+        self.reader = SandboxReader(house)
+        self.triager = SandboxTriager(settings.triage.timeout_seconds) if settings.triage.enabled else None
+        self.mail = MailServer(_listening(house), self._accept_mail)
+        lease = timedelta(seconds=settings.intake.lease_seconds)
+        self._intake = IntakeWorker(
+            database=house.database,
+            practice=house.practice,
+            reader=self.reader,
+            triager=self.triager,
+            interpret=_interpret,
+            clock=clock,
+            # A message may take its full time to read and then to triage.
+            lease=lease + timedelta(seconds=settings.intake.reading_timeout_seconds + settings.triage.timeout_seconds),
+            name=self._name,
+        )
+        post = make_post(house)
+        deliver = partial(
+            DeliveryWorker,
+            database=house.database,
+            practice=house.practice,
+            post=post,
+            desk=self.desk,
+            from_name=settings.service.name,
+            clock=clock,
+            lease=lease,
+            name=self._name,
+        )
+        self._mail_out = deliver(via=Via.MAIL)
+        self._desk_out = deliver(via=Via.DESK)
+        self._ticker = Ticker(self.sweep, seconds=settings.intake.tick_seconds)
+
+    async def start(self) -> None:
+        """Take mail first; everything slower starts behind it. Raises SettingsProblem or OSError."""
+        self._take_lock()
+        with self.house.database.write() as session:
+            release_leases(session, worker=self._name, now=self.clock())
+        await self.mail.start()
+        self._tasks = [
+            asyncio.create_task(self._run(self._intake.step, self._intake_wake, self._mail_wake, self._desk_wake)),
+            asyncio.create_task(self._run(self._mail_out.step, self._mail_wake)),
+            asyncio.create_task(self._run(self._desk_out.step, self._desk_wake)),
+        ]
+        self._tasks.append(asyncio.create_task(self._warm_reader()))
+        if self.triager is not None:
+            self.triager.warm()
+        if self.slack is not None:
+            await self.slack.start()
+        self._ticker.start()
+
+    async def stop(self) -> None:
+        """Take nothing new, finish what is in hand, leave nothing half-done."""
+        self._stopping = True
+        self._ticker.stop()
+        await self.mail.stop()
+        if self.slack is not None:
+            await self.slack.stop()
+        for wake in (self._intake_wake, self._mail_wake, self._desk_wake):
+            wake.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.reader.sandbox.stop()
+        if self.triager is not None:
+            await self.triager.stop()
+        self._accepting.shutdown()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+
+    async def sweep(self) -> list[reminders.Sent]:
+        """One look at the clocks: mark what is missed, put what is due in the outbox."""
+        sent = await asyncio.to_thread(self._sweep)
+        self._desk_wake.set()
+        return sent
+
+    async def settle(self) -> None:
+        """Wait until everything accepted is dealt with and everything due is delivered."""
+        while True:
+            for wake in (self._intake_wake, self._mail_wake, self._desk_wake):
+                wake.set()
+            with self.house.database.read() as session:
+                if not views.busy(session, now=self.clock()):
+                    return
+            await asyncio.sleep(0.02)
+
+    def _sweep(self) -> list[reminders.Sent]:
+        if self.slack is not None and self.slack.last_ping is not None:
+            # Other processes (status, doctor) read it from here.
+            with self.house.database.write() as session:
+                session.merge(Meta(name=LAST_SLACK_PING, value=self.slack.last_ping.isoformat()))
+        return sweep(self.house, now=self.clock())
+
+    async def accept_slack(self, key: str, payload: bytes) -> bool:
+        """Keep what an officer asked for, until the worker does it; False where it was kept before."""
+        return await self._accept(Channel.SLACK, payload, {}, key) is not None
+
+    async def _accept_mail(self, raw: bytes, envelope: dict[str, Any]) -> str:
+        identity = await self._accept(Channel.EMAIL, raw, envelope, None)
+        assert identity is not None  # noqa: S101 (only a known key gives None)
+        return identity
+
+    async def _accept(self, channel: Channel, raw: bytes, envelope: dict[str, Any], key: str | None) -> str | None:
+        identity = await asyncio.get_running_loop().run_in_executor(
+            self._accepting,
+            partial(
+                spool.accept,
+                self.house.database,
+                self.house.practice.vault,
+                channel=channel,
+                raw=raw,
+                envelope=envelope,
+                now=self.clock(),
+                key=key,
+            ),
+        )
+        self._intake_wake.set()
+        return identity
+
+    async def _run(self, step: Callable[[], Awaitable[bool]], wake: asyncio.Event, *then: asyncio.Event) -> None:
+        """Work until stopped: step after step while there is something, else wait to be woken."""
+        while not self._stopping:
+            try:
+                busy = await step()
+            except Exception:  # the database may be away for a while; the worker must outlive that
+                log.exception("a worker's step failed")
+                await asyncio.sleep(PAUSE_AFTER_FAULT)
+                continue
+            for event in then:
+                event.set()
+            if not busy and not self._stopping:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await wake.wait()
+                wake.clear()
+
+    async def _warm_reader(self) -> None:
+        with contextlib.suppress(SandboxFailed):
+            await self.reader.sandbox.warm(seconds=WARM_SECONDS)
+
+    def _take_lock(self) -> None:
+        """Two services on one SQLite file would take each other's leases for their own."""
+        if not self.house.database.is_sqlite:
+            return
+        descriptor = os.open(self.house.data_dir / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise SettingsProblem("another intake-bot is serving from this data folder") from None
+        self._lock_file = descriptor
+
+
+def sweep(house: House, *, now: datetime) -> list[reminders.Sent]:
+    """Mark what is missed and put what is due in the outbox, batch by batch, as at ``now``."""
+    sent: list[reminders.Sent] = []
+    while True:
+        with house.database.write() as session:
+            missed = reminders.mark_missed(session, house.practice, now=now)
+            batch = reminders.send_due(session, house.practice, now=now)
+        sent += batch
+        if max(missed, len(batch)) < reminders.BATCH:
+            return sent
+
+
+class _SlackPorts:
+    """What the Slack desk asks of the house."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._house = service.house
+
+    async def accept(self, key: str, payload: bytes) -> bool:
+        return await self._service.accept_slack(key, payload)
+
+    async def open_case(self, case_id: str, actor: Actor) -> CaseView | None:
+        return await asyncio.to_thread(self._open_case, case_id, actor)
+
+    async def card(self, case_id: str) -> CaseCard | None:
+        return await asyncio.to_thread(self._card, case_id)
+
+    async def refuse(self, actor: Actor, what: str) -> None:
+        await asyncio.to_thread(self._refuse, actor, what)
+
+    def now(self) -> datetime:
+        return self._service.clock()
+
+    def _open_case(self, case_id: str, actor: Actor) -> CaseView | None:
+        with self._house.database.write() as session:
+            case = session.get(Case, case_id)
+            if case is None:
+                return None
+            views.record_access(session, case, actor, "view", now=self.now())
+            return views.whole(session, self._house.practice, case)
+
+    def _card(self, case_id: str) -> CaseCard | None:
+        with self._house.database.read() as session:
+            case = session.get(Case, case_id)
+            return None if case is None else views.card(session, case)
+
+    def _refuse(self, actor: Actor, what: str) -> None:
+        with self._house.database.write() as session:
+            audit.record(session, audit.SERVICE_CHAIN, at=self.now(), actor=str(actor), act="refused", code=what)
+
+
+async def tick(house: House, *, now: datetime) -> list[reminders.Sent]:
+    """One sweep as at ``now`` without a running service; what is due is really sent before this returns."""
+    settings = house.settings
+    sent = await asyncio.to_thread(partial(sweep, house, now=now))
+    desk = make_desk(house, Console(stderr=True))
+    for via in Via:
+        worker = DeliveryWorker(
+            database=house.database,
+            practice=house.practice,
+            via=via,
+            post=make_post(house),
+            desk=desk,
+            from_name=settings.service.name,
+            clock=lambda: now,
+            lease=timedelta(seconds=settings.intake.lease_seconds),
+            # A name of its own: the service's leases are not ours to give back, nor ours the service's.
+            name=f"tick-{os.getpid()}",
+        )
+        while await worker.step():
+            pass
+    return sent
+
+
+def make_slack_settings(settings: Settings) -> SlackSettings:
+    from intake_bot.slack.ports import SlackSettings
+
+    slack = settings.slack
+    return SlackSettings(
+        bot_token=slack.bot_token.get_secret_value(),
+        app_token=slack.app_token.get_secret_value(),
+        channel=slack.channel,
+        officers=frozenset(slack.officers),
+        zone=settings.office.zone,
+        api_url=slack.api_url,
+    )
+
+
+def make_desk(house: House, console: Console) -> Desk:
+    """Slack where it is set, else the terminal."""
+    if not house.settings.slack.enabled:
+        return TerminalDesk(console, house.settings.office.zone)
+    from intake_bot.slack.desk import SlackDesk
+
+    return SlackDesk(make_slack_settings(house.settings))
+
+
+def make_post(house: House) -> Post:
+    """The relay where one is set, else the folder."""
+    relay = house.settings.mail.relay
+    if not relay.host:
+        return FolderPost(house.outgoing_dir)
+    return RelayPost(
+        RelayAddress(
+            host=relay.host,
+            port=relay.port,
+            starttls=relay.starttls,
+            username=relay.username,
+            password=relay.password.get_secret_value(),
+            timeout_seconds=relay.timeout_seconds,
+        )
+    )
+
+
+def _interpret(payload: bytes) -> Act:
+    from intake_bot.slack.acts import interpret
+
+    return interpret(payload)
+
+
+def _listening(house: House) -> Listening:
+    mail = house.settings.mail
+    return Listening(
+        host=mail.host,
+        port=mail.port,
+        protocol=mail.protocol,
+        recipients=frozenset(address.lower() for address in mail.recipients),
+        max_message=mail.max_message_mib * 1024 * 1024,
+        max_recipients=mail.max_recipients,
+        max_connections=mail.max_connections,
+        idle_seconds=mail.idle_seconds,
+    )

@@ -1,0 +1,353 @@
+"""One frozen settings object, from a TOML file and the environment. The sample that ``config example`` prints is the manual.
+
+Every key is also ``INTAKE_BOT_<SECTION>_<KEY>`` in the environment, which wins over the file. Unknown keys are refused in
+both, since a misspelt safeguard is no safeguard. Secrets are :class:`pydantic.SecretStr` and are never printed.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import date, time
+from pathlib import Path
+from typing import Any, Literal, get_origin
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+
+from intake_bot.casework.calendar import WorkingCalendar
+from intake_bot.casework.plan import ReminderPlan
+from intake_bot.casework.targets import Rule
+
+PREFIX = "INTAKE_BOT_"
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class SettingsProblem(Exception):
+    """The settings cannot be used. The text names each key and what is wrong with it, never its value."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
+
+
+class Service(_Section):
+    """Who runs this."""
+
+    authority: str = Field("the council", description="The authority's name, as it appears in letters.")
+    name: str = Field("Designated Officer Service", description="The service's name, as it appears in letters.")
+    reference_prefix: str = Field(
+        "LADO", pattern=r"^[A-Z]{2,8}$", description="What every reference begins with, in capitals."
+    )
+    node: str = Field("", description="This node's name where several share a database; empty: the host's name.")
+
+
+class Office(_Section):
+    """When people answer, and whom a worried referrer can ring. A number that is not set is left out of letters."""
+
+    timezone: str = Field("Europe/London", description="The zone in which people read times.")
+    opens: time = Field(time(9, 0), description="Office hours, local time.")
+    closes: time = Field(time(17, 0), description="")
+    days_off: tuple[date, ...] = Field((), description="One-off closed days, beyond England's bank holidays.")
+    days_on: tuple[date, ...] = Field((), description="Days worked although they are weekend days or holidays.")
+    duty_phone: str = Field("", description="The duty officer's telephone number.")
+    front_door_name: str = Field(
+        "Children's Services front door", description="What the authority calls its children's front door."
+    )
+    front_door_phone: str = Field("", description="The front door's telephone number.")
+    emergency_duty_phone: str = Field("", description="The Emergency Duty Team's number, out of hours.")
+    secure_form_url: str = Field("", description="The secure referral form, if there is one.")
+    privacy_notice_url: str = Field("", description="The service's privacy notice.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError("is not a time zone name such as Europe/London") from None
+        return value
+
+    @model_validator(mode="after")
+    def _opens_before_closing(self) -> Office:
+        if self.opens >= self.closes:
+            raise ValueError("opens must be before closes")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    def calendar(self) -> WorkingCalendar:
+        return WorkingCalendar(
+            zone=self.zone,
+            opens=self.opens,
+            closes=self.closes,
+            extra_days_off=frozenset(self.days_off),
+            extra_days_on=frozenset(self.days_on),
+        )
+
+
+class Relay(_Section):
+    """The relay that sends for real. With no host, outgoing mail becomes .eml files in DIR/outgoing."""
+
+    host: str = Field("", description="The relay's host name; empty: write .eml files instead.")
+    port: int = Field(587, ge=1, le=65535, description="")
+    starttls: bool = Field(True, description="Refuse to send without a verified TLS connection.")
+    username: str = Field("", description="")
+    password: SecretStr = Field(SecretStr(""), description="")
+    timeout_seconds: float = Field(30, gt=0, description="")
+
+
+class Mail(_Section):
+    """The listener, and how outgoing mail is addressed."""
+
+    host: str = Field("127.0.0.1", description="Where to listen. Off loopback, recipients must be named.")
+    port: int = Field(8025, ge=0, le=65535, description="0 takes any free port.")
+    protocol: Literal["smtp", "lmtp"] = Field("smtp", description="lmtp behind a mail server of your own.")
+    recipients: tuple[str, ...] = Field(
+        (), description="Addresses to accept mail for (their +tag forms too); empty: any, on loopback only."
+    )
+    address: str = Field(
+        "designated.officer@localhost",
+        pattern=r"^[^@\s+<>\"]+@[^@\s<>\"]+$",
+        description="The service's own address: letters come from it, and replies to its +tag forms find their case.",
+    )
+    authserv_id: str = Field(
+        "",
+        description="The name in Authentication-Results by which your own mail server is known; empty: none is read.",
+    )
+    max_message_mib: int = Field(50, ge=1, le=150, description="The largest message accepted, in MiB.")
+    max_recipients: int = Field(100, ge=1, description="Recipients of one message; more get 452 and come again.")
+    max_connections: int = Field(200, ge=1, description="Connections at once; more get 421 and come again.")
+    idle_seconds: float = Field(120, gt=0, description="A client silent for longer is let go.")
+    acknowledgements_per_address: int = Field(
+        10, ge=0, description="Acknowledgements to one address within 24 hours, so that two robots never talk for ever."
+    )
+    acknowledgements_same_words: int = Field(
+        2, ge=0, description="The same, for messages that say the same words each time."
+    )
+    relay: Relay = Field(default_factory=Relay, description="")
+
+    @model_validator(mode="after")
+    def _closed_off_loopback(self) -> Mail:
+        if self.host not in LOOPBACK and not self.recipients:
+            raise ValueError("recipients must be named when host is not a loopback address")
+        return self
+
+
+class Slack(_Section):
+    """The duty desk in Slack, over Socket Mode. Without tokens the desk is the terminal."""
+
+    bot_token: SecretStr = Field(SecretStr(""), description="xoxb-...")
+    app_token: SecretStr = Field(SecretStr(""), description="xapp-... with connections:write")
+    channel: str = Field("", description="The private duty channel's id, such as C0123456789.")
+    officers: tuple[str, ...] = Field((), description="Who may see and act: user ids (U...) or TEAM/USER. Nobody else.")
+    api_url: str = Field("", description="Another Web API than Slack's own (tests).")
+
+    @model_validator(mode="after")
+    def _whole_or_nothing(self) -> Slack:
+        given = {
+            "bot_token": bool(self.bot_token.get_secret_value()),
+            "app_token": bool(self.app_token.get_secret_value()),
+            "channel": bool(self.channel),
+        }
+        if any(given.values()) and not all(given.values()):
+            absent = ", ".join(name for name, there in given.items() if not there)
+            raise ValueError(f"the Slack desk also needs {absent}")
+        return self
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.channel)
+
+
+class DatabaseSection(_Section):
+    """Where rows are kept."""
+
+    url: SecretStr = Field(
+        SecretStr(""), description="sqlite:///PATH or postgresql://...; empty: intake.db in the data folder."
+    )
+
+
+class Keys(_Section):
+    """The master key."""
+
+    file: Path | None = Field(
+        None,
+        description="The master key's file, outside the data folder; made on the first start. Default: master.key in "
+        "$CREDENTIALS_DIRECTORY, else in $XDG_CONFIG_HOME/intake-bot/.",
+    )
+
+
+class Targets(_Section):
+    """The clocks. Rules: working_24h | elapsed_24h | next_working_day HH:MM | working_days N | calendar_months N | ..."""
+
+    triage: str = Field("working_24h", description="First response and threshold decision, from receipt.")
+    one_month: str = Field("calendar_months 1", description="Conclusion of a referral, from receipt.")
+
+    @field_validator("triage", "one_month")
+    @classmethod
+    def _known_rule(cls, value: str) -> str:
+        Rule.parse(value)
+        return value
+
+    def rule(self, target: str) -> Rule:
+        return Rule.parse(getattr(self, target))
+
+
+class Reminders(_Section):
+    """When the desk is nudged, as offsets from the due time: -4h, 0, +1h, -7d."""
+
+    triage: tuple[str, ...] = Field(("-4h", "0", "+1h"), description="")
+    one_month: tuple[str, ...] = Field(("-7d", "0", "+7d"), description="")
+
+    @field_validator("triage", "one_month")
+    @classmethod
+    def _known_offsets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        ReminderPlan.parse(value)
+        return value
+
+    def plan(self, target: str) -> ReminderPlan:
+        return ReminderPlan.parse(getattr(self, target))
+
+
+class Triage(_Section):
+    """The suggestion."""
+
+    enabled: bool = Field(True, description="false: cards come without a suggestion.")
+    timeout_seconds: float = Field(10, gt=0, description="After this the card comes without a suggestion.")
+
+
+class Intake(_Section):
+    """Bounds on reading."""
+
+    reading_timeout_seconds: float = Field(30, gt=0, description="Reading one message may take this long.")
+    sandbox_memory_mib: int = Field(1024, ge=256, description="Memory for the process that reads messages.")
+    lease_seconds: float = Field(60, ge=5, description="How long a node may be silent before another takes its work.")
+    tick_seconds: float = Field(15, gt=0, description="How often clocks are looked at.")
+
+
+class Settings(_Section):
+    """Everything that can be set. Defaults run with no file at all."""
+
+    service: Service = Field(default_factory=Service)
+    office: Office = Field(default_factory=Office)
+    mail: Mail = Field(default_factory=Mail)
+    slack: Slack = Field(default_factory=Slack)
+    database: DatabaseSection = Field(default_factory=DatabaseSection)
+    keys: Keys = Field(default_factory=Keys)
+    targets: Targets = Field(default_factory=Targets)
+    reminders: Reminders = Field(default_factory=Reminders)
+    triage: Triage = Field(default_factory=Triage)
+    intake: Intake = Field(default_factory=Intake)
+
+
+def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of ``path`` (or the defaults) with the environment over them. Raises SettingsProblem."""
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as fault:
+            raise SettingsProblem(f"{path}: cannot be read ({fault.strerror})") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+            where = str(fault) if isinstance(fault, tomllib.TOMLDecodeError) else "not UTF-8"
+            raise SettingsProblem(
+                f"{path}: is not TOML ({where.partition('(')[2].rstrip(')') or 'see its end'})"
+            ) from None
+    _overlay_environment(data, environ)
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as fault:
+        lines = []
+        for error in fault.errors(include_input=False, include_url=False, include_context=False):
+            key = ".".join(str(part) for part in error["loc"]) or "settings"
+            what = (
+                "is not a setting" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
+            )
+            lines.append(f"{key}: {what}")
+        raise SettingsProblem("; ".join(lines)) from None
+
+
+def example() -> str:
+    """The commented sample configuration. Every value in it is the default."""
+    lines = [
+        "# intake-bot's settings. Every value here is the default; change what you need and delete the rest.",
+        "# Each key can also be given in the environment as INTAKE_BOT_<SECTION>_<KEY>, which wins over this file.",
+    ]
+    for name, section in _sections(Settings):
+        lines += ["", f"# {(section.__doc__ or '').strip()}", f"[{name}]"]
+        for key, field in section.model_fields.items():
+            if _section_type(field) is not None:
+                continue
+            lines += [f"# {field.description}"] if field.description else []
+            default = field.get_default(call_default_factory=True)
+            lines.append(
+                f"# {key} = {_toml(Path('/etc/intake-bot/master.key'))}"
+                if default is None
+                else f"{key} = {_toml(default)}"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def environment_names() -> dict[str, tuple[str, ...]]:
+    """``INTAKE_BOT_...`` names and the path of the key that each one sets."""
+    return {
+        PREFIX + "_".join((*section.split("."), key)).upper(): (*section.split("."), key)
+        for section, model in _sections(Settings)
+        for key, field in model.model_fields.items()
+        if _section_type(field) is None
+    }
+
+
+def _overlay_environment(data: dict[str, Any], environ: Mapping[str, str]) -> None:
+    known = environment_names()
+    for name, text in environ.items():
+        if not name.startswith(PREFIX):
+            continue
+        if name not in known:
+            raise SettingsProblem(f"{name}: is not a setting")
+        *sections, key = known[name]
+        model: type[BaseModel] = Settings
+        table = data
+        for section in sections:
+            nested = _section_type(model.model_fields[section])
+            assert nested is not None  # noqa: S101 (the names come from the same walk)
+            model = nested
+            table = table.setdefault(section, {})
+            if not isinstance(table, dict):
+                raise SettingsProblem(f"{section}: is a section, not a value")
+        many = get_origin(model.model_fields[key].annotation) is tuple
+        table[key] = [part.strip() for part in text.split(",") if part.strip()] if many else text
+
+
+def _sections(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in model.model_fields.items():
+        section = _section_type(field)
+        if section is not None:
+            yield f"{prefix}{name}", section
+            yield from _sections(section, f"{prefix}{name}.")
+
+
+def _section_type(field: FieldInfo) -> type[BaseModel] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, _Section) else None
+
+
+def _toml(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)
+        case SecretStr():
+            return _toml(value.get_secret_value())
+        case time():
+            return f'"{value:%H:%M}"'
+        case tuple():
+            return "[" + ", ".join(_toml(item) for item in value) + "]"
+        case _:
+            return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'

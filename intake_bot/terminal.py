@@ -1,0 +1,172 @@
+"""The duty desk on a terminal, for a service without Slack: each card and notice is printed as it comes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from intake_bot.casework.desk import Actor, CaseCard, CaseView, Notice, NoticeKind, Posted
+from intake_bot.casework.letters import say_time
+from intake_bot.casework.vocabulary import DeadlineState
+from triage.suggestion import Polarity, Suggestion
+from triage.vocabulary import URGENT_FLAGS
+
+TERMINAL = "terminal"
+TARGET_LABELS = {"triage": "First response and decision", "one_month": "Conclusion within one month"}
+
+
+class TerminalDesk:
+    """Prints to a console. Nothing can be adopted or updated on paper: an update prints the card again."""
+
+    def __init__(self, console: Console, zone: ZoneInfo) -> None:
+        self._console = console
+        self._zone = zone
+
+    async def post_card(self, card: CaseCard, post_id: str, *, look_first: bool) -> Posted:
+        self._console.print(card_panel(card, self._zone))
+        return Posted(TERMINAL, post_id)
+
+    async def update_card(self, card: CaseCard, at: Posted) -> None:
+        self._console.print(card_panel(card, self._zone))
+
+    async def post_notice(self, notice: Notice, post_id: str, *, look_first: bool) -> Posted:
+        self._console.print(Text("● ", style="bold yellow") + Text(notice_sentence(notice, self._zone)))
+        return Posted(TERMINAL, post_id)
+
+    async def tell(self, actor: Actor, text: str) -> None:
+        self._console.print(Text(f"({actor.id}) {text}", style="italic"))
+
+
+def card_panel(card: CaseCard, zone: ZoneInfo) -> RenderableType:
+    """The card as a panel: the same facts as in Slack, and as free of content."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column()
+    facts.add_row("Received", f"{say_time(card.received_at, zone)}, by {card.channel}")
+    facts.add_row("From", card.sector or "Sector not known")
+    if card.category is not None and card.threshold is not None:
+        facts.add_row(
+            "Suggestion",
+            f"{card.category.label} ({card.category_confidence:.0%}); "
+            f"{card.threshold.label} ({card.threshold_confidence:.0%})",
+        )
+    for due in card.due:
+        facts.add_row(TARGET_LABELS.get(due.target, due.target), _due_words(due.due_at, due.state, due.met_at, zone))
+    if card.missing:
+        facts.add_row("Missing", ", ".join(datum.value.replace("_", " ") for datum in card.missing))
+    facts.add_row("With", card.officer.id if card.officer else "nobody yet")
+    if card.decision is not None and card.decided_by is not None:
+        facts.add_row("Decision", f"{card.decision.label}, by {card.decided_by.id}")
+    if card.messages > 1:
+        facts.add_row("Messages", str(card.messages))
+    lines: list[RenderableType] = []
+    if card.flags:
+        flags = Text()
+        for flag in sorted(card.flags, key=lambda flag: flag not in URGENT_FLAGS):
+            flags.append(f" {flag.label} ", style="bold white on red" if flag in URGENT_FLAGS else "black on yellow")
+            flags.append(" ")
+        lines.append(flags)
+    lines.append(facts)
+    lines += [Text(f"! {remark.label}", style="bold red") for remark in card.remarks]
+    return Panel(
+        Group(*lines),
+        title=f"[bold]{card.reference}[/]  {card.status.value.replace('_', ' ')}",
+        title_align="left",
+        border_style="red" if URGENT_FLAGS.intersection(card.flags) else "blue",
+    )
+
+
+def notice_sentence(notice: Notice, zone: ZoneInfo) -> str:
+    """A notice as one sentence without content."""
+    match notice.kind:
+        case NoticeKind.REMINDER:
+            assert notice.due_at is not None  # noqa: S101 (every reminder has its deadline's time)
+            target = TARGET_LABELS.get(notice.target or "", notice.target or "target")
+            when = say_time(notice.due_at, zone)
+            owner = f" It is with {notice.owner.id}." if notice.owner else " Nobody has claimed it."
+            late = " (This reminder comes late.)" if notice.late else ""
+            verb = {"before": "is due", "at": "is due now:", "after": "was due"}[notice.moment or "at"]
+            return f"{notice.reference}: {target} {verb} {when}.{owner}{late}"
+        case NoticeKind.PARKED:
+            return f"A message could not be read and is parked ({notice.code}). See: intake-bot parked"
+        case NoticeKind.DELIVERY_FAILED:
+            return (
+                f"{notice.reference or 'A letter'}: our letter could not be delivered ({notice.code}). Telephone them."
+            )
+        case NoticeKind.ACK_CAPPED:
+            return f"{notice.reference}: not acknowledged, this address has had its fill of automatic answers."
+
+
+def suggestion_text(suggestion: Suggestion, text: str) -> RenderableType:
+    """The suggestion in words, with the text and its evidence marked: for eyes that may see content."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column()
+    facts.add_row("Category", f"{suggestion.category.label} ({suggestion.category_confidence:.0%})")
+    if suggestion.secondary_categories:
+        facts.add_row("Also", ", ".join(category.label for category in suggestion.secondary_categories))
+    facts.add_row("Threshold", f"{suggestion.threshold.label} ({suggestion.threshold_confidence:.0%})")
+    for criterion in suggestion.criteria:
+        facts.add_row(f"Criterion {int(criterion)}", criterion.wording)
+    if suggestion.flags:
+        facts.add_row("Flags", ", ".join(flag.label for flag in suggestion.flags))
+    if suggestion.missing:
+        facts.add_row("Missing", ", ".join(datum.value.replace("_", " ") for datum in suggestion.missing))
+    facts.add_row("Because", suggestion.reason)
+    for polarity, heading in ((Polarity.FOR, "Evidence for"), (Polarity.AGAINST, "against")):
+        words = [f"“{e.text}” ({e.label.replace('_', ' ')})" for e in suggestion.evidence if e.polarity is polarity]
+        if words:
+            facts.add_row(heading, "; ".join(words))
+    facts.add_row("Made by", f"{suggestion.engine} {suggestion.version}; an officer decides")
+    return Group(facts, Text(), marked(suggestion, text))
+
+
+def marked(suggestion: Suggestion, text: str) -> Text:
+    """The text with what spoke for the suggestion in bold on green, and what spoke against it struck through."""
+    shown = Text(text)
+    for evidence in suggestion.evidence:
+        style = "bold black on green" if evidence.polarity is Polarity.FOR else "strike"
+        shown.stylize(style, evidence.start, evidence.end)
+    return shown
+
+
+def print_case(view: CaseView, zone: ZoneInfo, console: Console | None = None) -> None:
+    """The whole case for one officer at a terminal."""
+    console = console or Console()
+    console.print(card_panel(view.card, zone))
+    for message in view.messages:
+        arrow = "from" if message.direction == "in" else "to the referrer, from"
+        console.rule(Text(f"{arrow} {message.sender}, {say_time(message.received_at, zone)}"), align="left")
+        console.print(Text(message.subject, style="bold"))
+        if message.is_evidence_text and view.suggestion is not None:
+            console.print(suggestion_text(view.suggestion, message.text))
+        else:
+            console.print(Text(message.text))
+        for name in message.attachments:
+            console.print(Text(f"attachment: {name} (not scanned)", style="dim"))
+    if view.decision is not None:
+        console.rule("Decision", align="left")
+        console.print(Text(f"{view.decision.decision.label}, by {view.decision.by.id}: {view.decision.reason}"))
+    console.rule("Deadlines", align="left")
+    for sentence in view.explanations:
+        console.print(Text(sentence))
+
+
+def _due_words(due_at: datetime, state: DeadlineState, met_at: datetime | None, zone: ZoneInfo) -> str:
+    when = say_time(due_at, zone)
+    match state:
+        case DeadlineState.RUNNING:
+            return f"by {when}"
+        case DeadlineState.MET:
+            return f"met, was due {when}"
+        case DeadlineState.MISSED:
+            return f"MISSED, was due {when}" + (f"; done {say_time(met_at, zone)}" if met_at else "")
+        case DeadlineState.CANCELLED:
+            return "cancelled"
+        case DeadlineState.PAUSED:
+            return "paused"
