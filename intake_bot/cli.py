@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 DEFAULT_DATA = Path("intake-bot-data")
 EXIT_FAILED = 1
 EXIT_WRONG = 2
+SERVICE_KEYS_AHEAD = 256
+"""Data keys that the service makes in one commit."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 config_app = typer.Typer(no_args_is_help=True, help="The configuration.")
@@ -63,7 +65,7 @@ def serve(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
     from intake_bot import logs
 
     logs.set_up()
-    with _house(config, data) as house:
+    with _house(config, data, keys_ahead=SERVICE_KEYS_AHEAD) as house:
         asyncio.run(_serve(house))
 
 
@@ -497,13 +499,13 @@ def config_example() -> None:
 
 
 @contextmanager
-def _house(config: Path | None, data: Path) -> Iterator[House]:
+def _house(config: Path | None, data: Path, *, keys_ahead: int = 1) -> Iterator[House]:
     from intake_bot.house import open_house
     from intake_bot.settings import SettingsProblem
 
     settings = _settings(config)
     try:
-        house = open_house(settings, data)
+        house = open_house(settings, data, keys_ahead=keys_ahead)
     except SettingsProblem as problem:
         _wrong(str(problem))
     try:

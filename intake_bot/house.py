@@ -14,9 +14,12 @@ from intake_bot.casework.practice import ONE_MONTH, TRIAGE, Practice
 from intake_bot.settings import Settings, SettingsProblem
 from storage import keys, schema
 from storage.engine import Database, sqlite_url
+from storage.keystore import KeyStore
 from storage.vault import Vault, WrongKey
 
 DATABASE_FILE = "intake.db"
+KEY_STORE = Path("keys") / "keystore.db"
+"""In the data folder, but in a folder of its own: no backup of the content takes it along."""
 TARGETS = (TRIAGE, ONE_MONTH)
 
 
@@ -33,21 +36,38 @@ class House:
     def outgoing_dir(self) -> Path:
         return self.data_dir / "outgoing"
 
+    @property
+    def keys(self) -> KeyStore:
+        return self.practice.vault.keys
+
     def close(self) -> None:
+        self.keys.give_back()
+        self.keys.database.dispose()
         self.database.dispose()
 
 
-def open_house(settings: Settings, data_dir: Path, environ: Mapping[str, str] = os.environ) -> House:
-    """Make what is missing, check what is there. Raises SettingsProblem with a text that says what to mend."""
+def open_house(
+    settings: Settings, data_dir: Path, environ: Mapping[str, str] = os.environ, *, keys_ahead: int = 1
+) -> House:
+    """Make what is missing, check what is there. Raises SettingsProblem with a text that says what to mend.
+
+    ``keys_ahead`` is how many data keys are made in one commit: many for a service, one for a command.
+    """
     # Nobody else may read what is written from here on.
     os.umask(0o077)
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        vault = Vault(keys.load_or_create(keys.key_path(settings.keys.file, environ), data_dir=data_dir))
+        store = KeyStore(
+            open_key_database(settings, data_dir), master_source(settings, data_dir, environ), ahead=keys_ahead
+        )
+        store.open()
     except keys.KeyProblem as problem:
         raise SettingsProblem(str(problem)) from None
     except OSError as fault:
         raise SettingsProblem(f"the data folder or the master key cannot be used ({fault.strerror})") from None
+    except SQLAlchemyError as fault:
+        raise SettingsProblem(f"the key store cannot be opened ({type(fault).__name__})") from None
+    vault = Vault(store)
     practice = make_practice(settings, vault)
     database = open_database(settings, data_dir)
     try:
@@ -70,6 +90,30 @@ def open_database(settings: Settings, data_dir: Path) -> Database:
         return Database(url)
     except (ValueError, SQLAlchemyError):
         raise SettingsProblem("database.url: must begin with sqlite:/// or postgresql://") from None
+
+
+def open_key_database(settings: Settings, data_dir: Path) -> Database:
+    """The key store's database: the configured one, else a file of its own beside a SQLite, else the PostgreSQL itself."""
+    url = settings.keys.store.get_secret_value() or settings.database.url.get_secret_value()
+    if not url or (url.startswith("sqlite:") and not settings.keys.store.get_secret_value()):
+        path = data_dir / KEY_STORE
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        url = sqlite_url(path)
+    try:
+        return Database(url, secure_delete=True)
+    except (ValueError, SQLAlchemyError):
+        raise SettingsProblem("keys.store: must begin with sqlite:/// or postgresql://") from None
+
+
+def master_source(settings: Settings, data_dir: Path, environ: Mapping[str, str]) -> keys.MasterSource:
+    """Where the master key comes from: the environment, a command, a file, or a systemd credential, in this order."""
+    if master := settings.keys.master.get_secret_value():
+        return keys.FixedSource(master)
+    if settings.keys.command:
+        return keys.CommandSource(settings.keys.command)
+    path = keys.key_path(settings.keys.file, environ)
+    is_credential = settings.keys.file is None and "CREDENTIALS_DIRECTORY" in environ
+    return keys.FileSource(path, data_dir=data_dir, is_credential=is_credential)
 
 
 def make_practice(settings: Settings, vault: Vault) -> Practice:

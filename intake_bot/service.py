@@ -225,16 +225,25 @@ class Service:
                 session.merge(Meta(name=LAST_SLACK_PING, value=self.slack.last_ping.isoformat()))
         return sweep(self.house, now=self.clock())
 
-    async def accept_slack(self, key: str, payload: bytes) -> bool:
+    async def accept_slack(self, key: str, payload: bytes, case_id: str) -> bool:
         """Keep what an officer asked for, until the worker does it; False where it was kept before."""
-        return await self._accept(Channel.SLACK, payload, {}, key) is not None
+        case = await asyncio.to_thread(self._key_of_case, case_id)
+        return await self._accept(Channel.SLACK, payload, {}, key=key, case=case) is not None
 
     async def _accept_mail(self, raw: bytes, envelope: dict[str, Any]) -> str:
-        identity = await self._accept(Channel.EMAIL, raw, envelope, None)
+        identity = await self._accept(Channel.EMAIL, raw, envelope)
         assert identity is not None  # noqa: S101 (only a known key gives None)
         return identity
 
-    async def _accept(self, channel: Channel, raw: bytes, envelope: dict[str, Any], key: str | None) -> str | None:
+    async def _accept(
+        self,
+        channel: Channel,
+        raw: bytes,
+        envelope: dict[str, Any],
+        *,
+        key: str | None = None,
+        case: tuple[str, str] | None = None,
+    ) -> str | None:
         identity = await asyncio.get_running_loop().run_in_executor(
             self._accepting,
             partial(
@@ -246,10 +255,16 @@ class Service:
                 envelope=envelope,
                 now=self.clock(),
                 key=key,
+                case=case,
             ),
         )
         self._intake_wake.set()
         return identity
+
+    def _key_of_case(self, case_id: str) -> tuple[str, str] | None:
+        with self.house.database.read() as session:
+            case = session.get(Case, case_id)
+            return (case.id, case.key_id) if case is not None and case.purged_at is None else None
 
     async def _run(self, step: Callable[[], Awaitable[bool]], wake: asyncio.Event, *then: asyncio.Event) -> None:
         """Work until stopped: step after step while there is something, else wait to be woken."""
@@ -304,8 +319,8 @@ class _SlackPorts:
         self._service = service
         self._house = service.house
 
-    async def accept(self, key: str, payload: bytes) -> bool:
-        return await self._service.accept_slack(key, payload)
+    async def accept(self, key: str, payload: bytes, case_id: str) -> bool:
+        return await self._service.accept_slack(key, payload, case_id)
 
     async def open_case(self, case_id: str, actor: Actor) -> CaseView | None:
         return await asyncio.to_thread(self._open_case, case_id, actor)

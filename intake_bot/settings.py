@@ -173,13 +173,23 @@ class DatabaseSection(_Section):
 
 
 class Keys(_Section):
-    """The master key."""
+    """The master key, which wraps every other key, and the store of those others (docs/keys.md)."""
 
     file: Path | None = Field(
         None,
         description="The master key's file, outside the data folder; made on the first start. Default: master.key in "
         "$CREDENTIALS_DIRECTORY, else in $XDG_CONFIG_HOME/intake-bot/.",
     )
+    master: SecretStr = Field(
+        SecretStr(""), description="The master key itself, for the environment only: INTAKE_BOT_KEYS_MASTER."
+    )
+    command: tuple[str, ...] = Field((), description="Or a command, with its arguments, that prints the master key.")
+    store: SecretStr = Field(
+        SecretStr(""),
+        description="The key store: sqlite:///PATH or postgresql://...; empty: keys/keystore.db in the data folder, or "
+        "tables in the PostgreSQL of the content (then destroyed keys live on in that server's own backups).",
+    )
+    keep_days: int = Field(30, ge=1, le=365, description="A backup of the key store is kept no longer than this.")
 
 
 class Targets(_Section):

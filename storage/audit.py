@@ -5,15 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import Session, col, select
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlmodel import Session, col, select, tuple_
 
-from storage.tables import AuditEntry, ChainHead
+from storage.tables import AuditEntry, ChainHead, SignedHead
 
 SERVICE_CHAIN = "service"
 _GENESIS = "0" * 64
+
+
+HEADS_AT_ONCE = 5000
+"""Heads in one signed head; more make another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """The words behind an act, as they are kept: the row's id and its sealed bytes."""
+
+    id: str
+    sealed: bytes
 
 
 def record(
@@ -25,11 +40,16 @@ def record(
     act: str,
     code: str | None = None,
     detail: Mapping[str, Any] | None = None,
+    note: Note | None = None,
 ) -> AuditEntry:
     """Add an entry in the caller's transaction, so that an act and its record stand or fall together.
 
-    ``chain`` is a case's id or :data:`SERVICE_CHAIN`. ``detail`` holds codes, ids, counts and hashes, never content.
+    ``chain`` is a case's id or :data:`SERVICE_CHAIN`. ``detail`` holds codes, ids, counts and hashes, never content. Of a
+    ``note`` the id and the hash of its sealed bytes go on the record, so that a changed note shows.
     """
+    detail = dict(detail or {})
+    if note is not None:
+        detail |= {"note": note.id, "note_sha256": hashlib.sha256(note.sealed).hexdigest()}
     head = session.exec(select(ChainHead).where(col(ChainHead.chain) == chain).with_for_update()).one_or_none()
     if head is None:
         head = ChainHead(chain=chain, seq=0, hash=_GENESIS)
@@ -40,7 +60,7 @@ def record(
         actor=actor,
         act=act,
         code=code,
-        detail=dict(detail or {}),
+        detail=detail,
         previous=head.hash,
         hash="",
     )
@@ -96,3 +116,91 @@ def broken_links(session: Session) -> Iterator[str]:
             yield f"{chain}/{head[0]}: the chain ends before its head"
     for chain in previous.keys() - heads.keys() - faulty:
         yield f"{chain}/0: the chain has no head"
+
+
+def sign_heads(session: Session, key: Ed25519PrivateKey, *, now: datetime) -> SignedHead | None:
+    """Gather the heads that moved since the last time in a signed head; None where none has.
+
+    Each signed head holds the hash of the one before, so a chain that was ever signed cannot be taken away unseen.
+    """
+    moved = session.exec(
+        select(ChainHead)
+        .where(col(ChainHead.seq) > col(ChainHead.signed_seq))
+        .order_by(col(ChainHead.chain))
+        .limit(HEADS_AT_ONCE)
+        .with_for_update()
+    ).all()
+    if not moved:
+        return None
+    before = session.exec(select(SignedHead).order_by(col(SignedHead.seq).desc()).limit(1)).first()
+    signed = SignedHead(
+        seq=before.seq + 1 if before else 1,
+        at=now,
+        heads=[[head.chain, head.seq, head.hash] for head in moved],
+        previous=before.hash if before else _GENESIS,
+        hash="",
+        signature="",
+    )
+    signed.hash = _signed_hash(signed)
+    signed.signature = key.sign(bytes.fromhex(signed.hash)).hex()
+    session.add(signed)
+    for head in moved:
+        head.signed_seq = head.seq
+        session.add(head)
+    session.flush()
+    return signed
+
+
+def latest_signed(session: Session) -> SignedHead | None:
+    return session.exec(select(SignedHead).order_by(col(SignedHead.seq).desc()).limit(1)).first()
+
+
+def broken_signed_heads(session: Session, key: Ed25519PrivateKey, *, expected: str | None) -> Iterator[str]:
+    """Names what does not hold between the signed heads and the chains, as ``signed head N: what``.
+
+    ``expected`` is the newest signed head as the key store knows it (``SEQ:HASH``), which a thief of rows cannot reach.
+    """
+    public = key.public_key()
+    seq, before = 0, _GENESIS
+    for signed in session.exec(select(SignedHead).order_by(col(SignedHead.seq)).execution_options(yield_per=50)):
+        where = f"signed head {signed.seq}"
+        if signed.seq != seq + 1:
+            yield f"{where}: one before it is missing"
+        elif signed.previous != before:
+            yield f"{where}: does not follow the one before it"
+        if _signed_hash(signed) != signed.hash:
+            yield f"{where}: was changed"
+        try:
+            public.verify(bytes.fromhex(signed.signature), bytes.fromhex(signed.hash))
+        except (InvalidSignature, ValueError):
+            yield f"{where}: its signature is not ours"
+        yield from (f"{where}: {fault}" for fault in _unkept_heads(session, signed.heads))
+        seq, before = signed.seq, signed.hash
+    if expected is not None and expected != f"{seq}:{before}":
+        known = int(expected.partition(":")[0])
+        if known >= seq:
+            yield f"signed head {known}: is missing"
+
+
+def _unkept_heads(session: Session, heads: list[Any]) -> Iterator[str]:
+    for start in range(0, len(heads), 300):
+        some = {(chain, seq): digest for chain, seq, digest in heads[start : start + 300]}
+        rows = session.exec(
+            select(AuditEntry.chain, AuditEntry.seq, AuditEntry.hash).where(
+                tuple_(col(AuditEntry.chain), col(AuditEntry.seq)).in_(list(some))
+            )
+        )
+        there = {(chain, seq): digest for chain, seq, digest in rows}
+        for (chain, seq), digest in some.items():
+            if (chain, seq) not in there:
+                yield f"{chain}/{seq} was signed and is gone"
+            elif there[chain, seq] != digest:
+                yield f"{chain}/{seq} is not what was signed"
+
+
+def _signed_hash(signed: SignedHead) -> str:
+    body = json.dumps(
+        [signed.seq, signed.at.isoformat(timespec="microseconds"), signed.heads, signed.previous],
+        separators=(",", ":"),
+    )
+    return hashlib.sha256(body.encode()).hexdigest()

@@ -6,7 +6,9 @@ with ``BEGIN IMMEDIATE``: a deferred transaction that reads and then writes fail
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -16,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlmodel import Session
 
 SQLITE_BUSY_SECONDS = 15
+WAL_TRIES, WAL_PAUSE_SECONDS = 100, 0.02
 POSTGRES_LOCK_TIMEOUT_MS = 15_000
 _READ_ONLY = "intake_bot_read_only"
 
@@ -23,11 +26,14 @@ _READ_ONLY = "intake_bot_read_only"
 class Database:
     """Sessions on one database. Safe to use from several threads; each session belongs to one."""
 
-    def __init__(self, url: str) -> None:
-        """``url`` is ``sqlite:///PATH`` or ``postgresql://...``. Nothing is opened until the first session."""
+    def __init__(self, url: str, *, secure_delete: bool = False) -> None:
+        """``url`` is ``sqlite:///PATH`` or ``postgresql://...``. Nothing is opened until the first session.
+
+        ``secure_delete``: SQLite overwrites with zeros what it deletes.
+        """
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            self.engine = _sqlite_engine(url)
+            self.engine = _sqlite_engine(url, secure_delete=secure_delete)
         elif parsed.get_backend_name() == "postgresql":
             self.engine = _postgres_engine(parsed.set(drivername="postgresql+psycopg").render_as_string(False))
         else:
@@ -60,7 +66,7 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def _sqlite_engine(url: str) -> Engine:
+def _sqlite_engine(url: str, *, secure_delete: bool) -> Engine:
     engine = create_engine(
         url,
         # An error's text would carry the parameters, and they are content.
@@ -73,9 +79,11 @@ def _sqlite_engine(url: str) -> Engine:
         # The driver must leave transactions to us, or it begins deferred ones of its own.
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _use_wal(cursor)
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
+        if secure_delete:
+            cursor.execute("PRAGMA secure_delete=ON")
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -84,6 +92,17 @@ def _sqlite_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """Switch a new file to WAL. While another process does the same, SQLite says "locked" without waiting its timeout."""
+    for _ in range(WAL_TRIES):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            time.sleep(WAL_PAUSE_SECONDS)
+    cursor.execute("PRAGMA journal_mode=WAL")
 
 
 def _postgres_engine(url: str) -> Engine:

@@ -62,12 +62,17 @@ def put(
     kind: Kind,
     now: datetime,
     content: dict[str, Any],
+    sealed_by: str | None = None,
     case_id: str | None = None,
     mail_id: str | None = None,
     address_key: str | None = None,
     words_key: str | None = None,
 ) -> str | None:
-    """Add a row in the caller's transaction. Gives its id, or None where ``key`` is there already."""
+    """Add a row in the caller's transaction. Gives its id, or None where ``key`` is there already.
+
+    ``sealed_by`` is the data key of the case whose content this holds; without one the service's own key seals it, which is
+    for codes and our own words only.
+    """
     if session.exec(select(Outgoing.id).where(col(Outgoing.key) == key)).first() is not None:
         return None
     identity = new_id(now)
@@ -83,7 +88,9 @@ def put(
             mail_id=mail_id,
             address_key=address_key,
             words_key=words_key,
-            content=vault.seal_json(Place("outbox", identity, "content", case_id), content),
+            content=vault.seal_json(
+                Place("outbox", identity, "content", case_id), content, key=sealed_by or vault.keys.service_key
+            ),
         )
     )
     session.flush()

@@ -52,6 +52,7 @@ class Arrival:
     channel: Channel
     received_at: datetime
     raw_id: str
+    key_id: str
     raw: bytes
     envelope: dict[str, Any]
     tries: int
@@ -67,22 +68,27 @@ def accept(
     envelope: dict[str, Any],
     now: datetime,
     key: str | None = None,
+    case: tuple[str, str] | None = None,
 ) -> str | None:
     """Keep ``raw`` for good: committed and synced when this returns. Gives the new id, or None where ``key`` is known.
 
-    Raises whatever the database raises; then nothing is kept, and the other side must be told to come again.
+    ``case`` is the id of the case that it belongs to and the id of that case's data key, where both are known already;
+    else it is sealed under a data key of its own. Raises whatever the database raises; then nothing is kept, and the
+    other side must be told to come again.
     """
     identity = new_id(now)
     try:
         with database.write() as session:
             if key is not None and session.exec(select(Spooled.id).where(col(Spooled.key) == key)).first():
                 return None
+            case_id, key_id = case or (None, vault.keys.new_key())
             session.add(
                 Raw(
                     id=identity,
+                    key_id=key_id,
                     size=len(raw),
                     sha256=hashlib.sha256(raw).hexdigest(),
-                    data=vault.seal(Place("raw", identity, "data"), raw),
+                    data=vault.seal(Place("raw", identity, "data"), raw, key=key_id),
                 )
             )
             session.flush()
@@ -93,7 +99,8 @@ def accept(
                     key=key,
                     received_at=now,
                     raw_id=identity,
-                    content=vault.seal_json(Place("spool", identity, "content"), envelope),
+                    case_id=case_id,
+                    content=vault.seal_json(Place("spool", identity, "content"), envelope, key=key_id),
                     available_at=now,
                 )
             )
@@ -120,14 +127,26 @@ def take(
         return arrivals
 
 
-def finish(session: Session, spool_id: str, outcome: Outcome, *, now: datetime, message_id: str | None = None) -> bool:
-    """Mark as dealt with, in the transaction that holds what it led to. False where another worker was faster."""
+def finish(
+    session: Session,
+    spool_id: str,
+    outcome: Outcome,
+    *,
+    now: datetime,
+    message_id: str | None = None,
+    case_id: str | None = None,
+) -> bool:
+    """Mark as dealt with, in the transaction that holds what it led to. False where another worker was faster.
+
+    ``case_id`` is the case that it belongs to from now on: its data key goes when the case's does.
+    """
     row = session.exec(select(Spooled).where(col(Spooled.id) == spool_id).with_for_update()).one()
     if row.state == DONE:
         return False
     row.state, row.outcome, row.done_at = DONE, outcome, now
     row.available_at = row.lease_by = row.error = None
     row.message_id = message_id
+    row.case_id = case_id or row.case_id
     session.add(row)
     return True
 
@@ -169,6 +188,14 @@ def get(session: Session, vault: Vault, spool_id: str) -> Arrival | None:
     return None if row is None else _arrival(session, vault, row)
 
 
+def key_id_of(session: Session, raw_id: str) -> str:
+    """The id of the data key that raw bytes are sealed under. Raises LookupError where there are none."""
+    key_id = session.exec(select(Raw.key_id).where(col(Raw.id) == raw_id)).first()
+    if key_id is None:
+        raise LookupError("no raw bytes under that id")
+    return key_id
+
+
 def raw_bytes(session: Session, vault: Vault, raw_id: str) -> bytes:
     """The bytes exactly as they came. Raises LookupError where there are none."""
     row = session.get(Raw, raw_id)
@@ -192,6 +219,7 @@ def _arrival(session: Session, vault: Vault, row: Spooled) -> Arrival:
         channel=Channel(row.channel),
         received_at=row.received_at,
         raw_id=row.raw_id,
+        key_id=key_id_of(session, row.raw_id),
         raw=raw_bytes(session, vault, row.raw_id),
         envelope=vault.open_json(Place("spool", row.id, "content"), row.content),
         tries=row.tries,

@@ -23,10 +23,11 @@ class Meta(SQLModel, table=True):
 
 
 class Raw(SQLModel, table=True):
-    """The bytes of a message exactly as they came."""
+    """The bytes of a message exactly as they came, sealed under the data key ``key_id``."""
 
     __tablename__ = "raw"
     id: str = Field(primary_key=True, max_length=26)
+    key_id: str = Field(max_length=32)
     size: int
     sha256: str = Field(max_length=64)
     data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
@@ -54,15 +55,20 @@ class Spooled(SQLModel, table=True):
     error: str | None = Field(default=None, max_length=64)
     outcome: str | None = Field(default=None, max_length=32)
     message_id: str | None = Field(default=None, max_length=26)
+    case_id: str | None = Field(default=None, index=True, max_length=26)
     done_at: datetime | None = None
     __table_args__ = (Index("ix_spool_state", "state"),)
 
 
 class Case(SQLModel, table=True):
-    """One consultation. ``category`` and ``threshold`` are the suggestion's until ``category_by`` says officer."""
+    """One consultation. ``category`` and ``threshold`` are the suggestion's until ``category_by`` says officer.
+
+    ``key_id`` is the data key of all its content; what arrived later has keys of its own, found over ``raw``.
+    """
 
     __tablename__ = "cases"
     id: str = Field(primary_key=True, max_length=26)
+    key_id: str = Field(max_length=32)
     reference: str = Field(unique=True, max_length=32)
     reply_tag: str = Field(unique=True, max_length=32)
     status: str = Field(max_length=24)
@@ -78,6 +84,11 @@ class Case(SQLModel, table=True):
     category_by: str | None = Field(default=None, max_length=16)
     decision: str | None = Field(default=None, max_length=32)
     outcome: str | None = Field(default=None, max_length=32)
+    concluded_at: datetime | None = Field(default=None, index=True)
+    review_at: datetime | None = Field(default=None, index=True)
+    hold: bool = False
+    strip_names: bool = False
+    purged_at: datetime | None = None
     remarks: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     revision: int = 1
     desk_channel: str | None = Field(default=None, max_length=64)
@@ -233,6 +244,28 @@ class Outgoing(SQLModel, table=True):
     __table_args__ = (Index("ix_outbox_state", "state"),)
 
 
+class Destruction(SQLModel, table=True):
+    """A data key that is to be destroyed, noted in the transaction that purges its case; ``done_at`` once it is."""
+
+    __tablename__ = "destructions"
+    key_id: str = Field(primary_key=True, max_length=32)
+    case_id: str = Field(index=True, max_length=26)
+    ordered_at: datetime
+    done_at: datetime | None = Field(default=None, index=True)
+
+
+class SignedHead(SQLModel, table=True):
+    """The audit chains' heads that changed since the last one, hashed to it and signed (Ed25519)."""
+
+    __tablename__ = "audit_signed_heads"
+    seq: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: datetime
+    heads: list[Any] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    previous: str = Field(max_length=64)
+    hash: str = Field(max_length=64)
+    signature: str = Field(max_length=128)
+
+
 class ChainHead(SQLModel, table=True):
     """The last entry of each audit chain; locked while an entry is added, so that a chain never forks."""
 
@@ -240,6 +273,7 @@ class ChainHead(SQLModel, table=True):
     chain: str = Field(primary_key=True, max_length=26)
     seq: int
     hash: str = Field(max_length=64)
+    signed_seq: int = 0
 
 
 class AuditEntry(SQLModel, table=True):

@@ -1,8 +1,7 @@
 """The one door through which content goes into rows and comes out again, and the keyed hashes used to match it.
 
-Every content column holds what :meth:`Vault.seal` returns. The first byte says how the rest is kept; today there is one
-way, ``PLAIN``: content is readable in the database file. The record's encryption adds another format behind this same
-door: :class:`Place` already names everything that a value must be bound to.
+Every content column holds what :meth:`Vault.seal` returns: AES-256-GCM under a data key of the key store, bound to its
+:class:`Place`. A value that was changed, or moved to another table, row, column or case, does not open.
 """
 
 from __future__ import annotations
@@ -11,15 +10,27 @@ import base64
 import hashlib
 import hmac
 import json
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
-PLAIN = 0x00
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from storage.keystore import INDEX_ROOT, KEY_ID_BYTES, NONCE_BYTES, KeyStore
+
+SEALED = 0x01
+"""The first byte of a sealed value: format, then key id, nonce, ciphertext and tag."""
+OVERHEAD = 1 + KEY_ID_BYTES + NONCE_BYTES + 16
 TAG_BYTES = 10
 
 
 class WrongKey(Exception):
-    """The master key is not the one that this database was made with."""
+    """The key store is not the one that this database was made with."""
+
+
+class Tampered(Exception):
+    """The value is not what was sealed for this place: it was changed, moved or cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +42,37 @@ class Place:
     column: str
     case_id: str | None = None
 
+    def bound(self) -> bytes:
+        """What the seal is bound to, unambiguously. (Ids hold no NUL.)"""
+        return "\x00".join(("intake-bot/1", self.table, self.row, self.column, self.case_id or "")).encode()
+
 
 class Vault:
-    """Seals content and makes keyed hashes. ``master`` is 32 random bytes and never leaves this object."""
+    """Seals content and makes keyed hashes, with the keys of an opened key store."""
 
-    def __init__(self, master: bytes) -> None:
-        if len(master) != 32:
-            raise ValueError("the master key must be 32 bytes")
-        self._master = master
+    def __init__(self, keys: KeyStore) -> None:
+        self.keys = keys
 
     def __repr__(self) -> str:
         return "Vault(...)"
 
-    def seal(self, place: Place, content: bytes) -> bytes:
-        """What goes into the column."""
-        return bytes([PLAIN]) + content
+    def seal(self, place: Place, content: bytes, *, key: str) -> bytes:
+        """What goes into the column, sealed under the data key of that id. Raises KeyGone or KeyUnknown."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return (
+            bytes([SEALED]) + bytes.fromhex(key) + nonce + self.keys.cipher(key).encrypt(nonce, content, place.bound())
+        )
 
     def open(self, place: Place, sealed: bytes) -> bytes:
-        """What :meth:`seal` was given. Raises ValueError for a format that this version does not know."""
-        if not sealed or sealed[0] != PLAIN:
-            raise ValueError("sealed in a format that this version does not know")
-        return bytes(sealed[1:])
+        """What :meth:`seal` was given. Raises Tampered, KeyGone or KeyUnknown."""
+        return unseal(self.keys.cipher(key_of(sealed)), place, sealed)
 
-    def seal_json(self, place: Place, value: Any) -> bytes:
-        return self.seal(place, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    def seal_json(self, place: Place, value: Any, *, key: str) -> bytes:
+        return self.seal(
+            place,
+            json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"),
+            key=key,
+        )
 
     def open_json(self, place: Place, sealed: bytes) -> Any:
         return json.loads(self.open(place, sealed))
@@ -72,8 +90,29 @@ class Vault:
         return base64.b32encode(digest[:TAG_BYTES]).decode().lower()
 
     def fingerprint(self) -> str:
-        """Names the key without telling it; kept in the database so that a wrong key is noticed at once."""
+        """Names the key store without telling a key; kept in the database so that a wrong one is noticed at once.
+
+        It outlives a rotation of the master key, as the keyed hashes and the reply addresses do.
+        """
         return self.blind("fingerprint", "intake-bot")[:32]
 
     def _derived(self, purpose: str) -> bytes:
-        return hmac.new(self._master, b"intake-bot/1/" + purpose.encode(), hashlib.sha256).digest()
+        return hmac.new(self.keys.secret(INDEX_ROOT), b"intake-bot/1/" + purpose.encode(), hashlib.sha256).digest()
+
+
+def key_of(sealed: bytes) -> str:
+    """The id of the data key that a value is sealed under. Raises Tampered for what is no sealed value."""
+    if len(sealed) < OVERHEAD or sealed[0] != SEALED:
+        raise Tampered("not a sealed value")
+    return bytes(sealed[1 : 1 + KEY_ID_BYTES]).hex()
+
+
+def unseal(cipher: AESGCM, place: Place, sealed: bytes) -> bytes:
+    """Open with a key at hand. Raises Tampered."""
+    start = 1 + KEY_ID_BYTES
+    try:
+        return cipher.decrypt(
+            bytes(sealed[start : start + NONCE_BYTES]), bytes(sealed[start + NONCE_BYTES :]), place.bound()
+        )
+    except InvalidTag:
+        raise Tampered(f"{place.table}/{place.row}/{place.column}") from None

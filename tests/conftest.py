@@ -17,6 +17,8 @@ import pytest
 
 from storage import schema
 from storage.engine import Database
+from storage.keys import FixedSource
+from storage.keystore import KeyStore
 from storage.vault import Vault
 
 os.environ["TZ"] = "Europe/London"
@@ -112,8 +114,11 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def vault() -> Vault:
-    return Vault(bytes(range(32)))
+def vault(tmp_path: Path) -> Iterator[Vault]:
+    keys = KeyStore(Database(f"sqlite:///{tmp_path / 'keys.db'}", secure_delete=True), FixedSource("0f" * 32), ahead=16)
+    keys.open()
+    yield Vault(keys)
+    keys.database.dispose()
 
 
 @pytest.fixture

@@ -112,7 +112,9 @@ def _decide(
         suggestion_version=suggestion.version if suggestion else None,
         content=b"",
     )
-    row.content = practice.vault.seal_json(Place("decisions", row.id, "content", case.id), {"reason": act.reason})
+    row.content = practice.vault.seal_json(
+        Place("decisions", row.id, "content", case.id), {"reason": act.reason}, key=case.key_id
+    )
     session.add(row)
     case.status = Status.DECIDED
     case.decision = act.decision
@@ -140,6 +142,7 @@ def _decide(
             "suggested_category": suggestion.category if suggestion else None,
             "suggested_threshold": suggestion.threshold if suggestion else None,
         },
+        note=audit.Note(row.id, row.content),
     )
     desk_queue.update_card(session, practice, case, now=now)
     return Done(f"{case.reference} is decided.")

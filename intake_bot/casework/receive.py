@@ -32,12 +32,16 @@ from triage.suggestion import Suggestion
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A message as casework needs it, whichever edge it came by. No MIME: the edge has read it."""
+    """A message as casework needs it, whichever edge it came by. No MIME: the edge has read it.
+
+    ``key_id`` is the data key that its raw bytes are sealed under; a case that it opens takes it for its own.
+    """
 
     id: str
     channel: str
     received_at: datetime
     raw_id: str
+    key_id: str
     sender: str | None
     sender_name: str
     answer_to: str | None
@@ -134,7 +138,14 @@ def file(
     """
     placement = place(session, practice, incoming)
     if placement.outcome is Outcome.DUPLICATE:
-        if not spool.finish(session, incoming.id, Outcome.DUPLICATE, now=now, message_id=placement.same_as):
+        if not spool.finish(
+            session,
+            incoming.id,
+            Outcome.DUPLICATE,
+            now=now,
+            message_id=placement.same_as,
+            case_id=placement.case_id,
+        ):
             return None
         audit.record(
             session,
@@ -145,11 +156,13 @@ def file(
             detail={"message": placement.same_as, "arrival": incoming.id},
         )
         return Filed(Outcome.DUPLICATE, placement.same_as or incoming.id, placement.case_id)
-    if not spool.finish(session, incoming.id, placement.outcome, now=now, message_id=incoming.id):
+    case_id = new_id(now) if placement.outcome is Outcome.OPENED else placement.case_id
+    if not spool.finish(session, incoming.id, placement.outcome, now=now, message_id=incoming.id, case_id=case_id):
         return None
     match placement.outcome:
         case Outcome.OPENED:
-            return _open_case(session, practice, incoming, placement, suggestion, now=now)
+            assert case_id is not None  # noqa: S101 (made above)
+            return _open_case(session, practice, incoming, placement, suggestion, case_id=case_id, now=now)
         case Outcome.JOINED | Outcome.VERSION:
             return _join_case(session, practice, incoming, placement, now=now)
         case _:
@@ -173,9 +186,9 @@ def _open_case(
     placement: Placement,
     suggestion: Suggestion | None,
     *,
+    case_id: str,
     now: datetime,
 ) -> Filed:
-    case_id = new_id(now)
     remarks = list(placement.remarks)
     if incoming.sender_trust == "fail":
         remarks.append(Remark.SENDER_TRUST_FAIL)
@@ -187,6 +200,7 @@ def _open_case(
         remarks.append(Remark.NO_SUGGESTION)
     case = Case(
         id=case_id,
+        key_id=incoming.key_id,
         reference=_free_reference(session, practice, incoming.received_at),
         reply_tag=practice.vault.tag("reply", case_id),
         status=Status.NEW,
@@ -359,7 +373,11 @@ def _add_message(
             version_of=version_of,
             parked=incoming.filed_unread,
             raw_id=incoming.raw_id,
-            content=practice.vault.seal_json(Place("messages", incoming.id, "content", case_id), content),
+            content=practice.vault.seal_json(
+                Place("messages", incoming.id, "content", case_id),
+                content,
+                key=case.key_id if case else incoming.key_id,
+            ),
         )
     )
     session.flush()
@@ -376,7 +394,9 @@ def _add_participant(session: Session, practice: Practice, case: Case, incoming:
             address_key=key,
             source="wrote",
             added_at=incoming.received_at,
-            content=practice.vault.seal_json(Place("participants", key, "content", case.id), incoming.sender),
+            content=practice.vault.seal_json(
+                Place("participants", key, "content", case.id), incoming.sender, key=case.key_id
+            ),
         )
     )
 
@@ -399,7 +419,9 @@ def _add_suggestion(
             threshold_confidence=suggestion.threshold_confidence,
             flags=[str(flag) for flag in suggestion.flags],
             missing=[str(datum) for datum in suggestion.missing],
-            content=practice.vault.seal_json(Place("suggestions", row_id, "content", case.id), suggestion.to_json()),
+            content=practice.vault.seal_json(
+                Place("suggestions", row_id, "content", case.id), suggestion.to_json(), key=case.key_id
+            ),
         )
     )
 
@@ -467,6 +489,7 @@ def _acknowledge(
         now=now,
         case_id=case.id,
         mail_id=mail_id,
+        sealed_by=case.key_id,
         address_key=practice.address_key(incoming.answer_to),
         words_key=_words_key(practice, incoming),
         content={
@@ -500,6 +523,7 @@ def _acknowledge(
                     "full_text": letter.text,
                     "attachments": [],
                 },
+                key=case.key_id,
             ),
         )
     )

@@ -162,7 +162,7 @@ class _Interactions:
         """
         payload = pack(act)
         identity = json.dumps([_team(body), str(act.by), occasion, payload.decode()])
-        new = await self._ports.accept(f"slack:{hashlib.sha256(identity.encode()).hexdigest()}", payload)
+        new = await self._ports.accept(f"slack:{hashlib.sha256(identity.encode()).hexdigest()}", payload, act.case_id)
         log.info("accepted from Slack: %s%s", type(act).__name__, "" if new else ", for the second time")
         return BoltResponse(status=200, body="")
 

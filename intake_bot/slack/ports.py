@@ -26,8 +26,8 @@ class SlackSettings:
 class Ports(Protocol):
     """The way in. What these raise is a fault of ours: nothing is acknowledged then, and Slack shows a warning sign."""
 
-    async def accept(self, key: str, payload: bytes) -> bool:
-        """Keep ``payload`` for good (committed and synced) under ``key``; False where it was kept before."""
+    async def accept(self, key: str, payload: bytes, case_id: str) -> bool:
+        """Keep ``payload``, about a case, for good (committed and synced) under ``key``; False where it was kept before."""
         ...
 
     async def open_case(self, case_id: str, actor: Actor) -> CaseView | None:

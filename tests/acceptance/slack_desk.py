@@ -36,7 +36,7 @@ class Casework:
     view: CaseView | None = field(default_factory=cases.view)
     time: datetime = datetime(2026, 11, 27, 17, 0, tzinfo=UTC)
 
-    async def accept(self, key: str, payload: bytes) -> bool:
+    async def accept(self, key: str, payload: bytes, case_id: str) -> bool:
         self.happened.append(("accepting", key))
         await asyncio.sleep(self.accept_seconds)
         if self.accept_raises is not None:

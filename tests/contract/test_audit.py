@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
-from sqlalchemy import text
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from conftest import FRIDAY_1640
 from storage import audit
@@ -20,6 +22,31 @@ def record(database: Database, chain: str, act: str) -> None:
 def broken(database: Database) -> list[str]:
     with database.read() as session:
         return list(audit.broken_links(session))
+
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+
+
+def unguard(connection: Connection) -> None:
+    """Take the database's own guard off, as whoever owns the file or the server can."""
+    for table in ("audit", "audit_signed_heads"):
+        if connection.dialect.name == "sqlite":
+            for act in ("update", "delete"):
+                connection.execute(text(f"DROP TRIGGER {table}_refuses_{act}"))
+        else:
+            connection.execute(text(f"DROP TRIGGER {table}_append_only ON {table}"))
+
+
+def sign(database: Database) -> str:
+    with database.write() as session:
+        signed = audit.sign_heads(session, KEY, now=FRIDAY_1640)
+        assert signed is not None
+        return f"{signed.seq}:{signed.hash}"
+
+
+def unsigned(database: Database, expected: str | None = None) -> list[str]:
+    with database.read() as session:
+        return list(audit.broken_signed_heads(session, KEY, expected=expected))
 
 
 @pytest.fixture
@@ -46,6 +73,7 @@ def test_untouched_chains_hold(two_chains: Database) -> None:
 )
 def test_tampering_is_named(two_chains: Database, tampering: str, named: str) -> None:
     with two_chains.engine.begin() as connection:
+        unguard(connection)
         connection.execute(text(tampering))
     assert any(fault.startswith(named) for fault in broken(two_chains))
 
@@ -74,3 +102,55 @@ def test_entries_at_the_same_moment_do_not_fork_a_chain(two_chains: Database) ->
     assert broken(two_chains) == []
     with two_chains.read() as session:
         assert session.execute(text("SELECT max(seq) FROM audit WHERE chain = 'CASE1'")).scalar() == 33
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit SET actor = 'terminal:mallory'",
+        "DELETE FROM audit WHERE chain = 'CASE1'",
+        "DELETE FROM audit_signed_heads",
+        "UPDATE audit_signed_heads SET seq = 7",
+    ],
+)
+def test_the_database_itself_refuses_to_change_the_record(two_chains: Database, statement: str) -> None:
+    sign(two_chains)
+    with pytest.raises(DBAPIError, match="append-only"), two_chains.engine.begin() as connection:
+        connection.execute(text(statement))
+    assert broken(two_chains) == []
+
+
+def test_signed_heads_hold_what_has_moved_and_follow_each_other(two_chains: Database) -> None:
+    sign(two_chains)
+    with two_chains.write() as session:
+        assert audit.sign_heads(session, KEY, now=FRIDAY_1640) is None
+    record(two_chains, "CASE2", "claimed")
+    newest = sign(two_chains)
+    assert newest.startswith("2:")
+    assert unsigned(two_chains, newest) == []
+
+
+@pytest.mark.parametrize(
+    ("tampering", "named"),
+    [
+        # A case taken away whole, with its head, shows in no chain of its own.
+        (
+            "DELETE FROM audit WHERE chain = 'CASE2'; DELETE FROM audit_heads WHERE chain = 'CASE2'",
+            "CASE2/1 was signed",
+        ),
+        ("UPDATE audit SET hash = 'x' WHERE chain = 'CASE2'", "CASE2/1 is not what was signed"),
+        ("DELETE FROM audit_signed_heads WHERE seq = 2", "signed head 2: is missing"),
+        ("DELETE FROM audit_signed_heads WHERE seq = 1", "signed head 2: one before it is missing"),
+        ("UPDATE audit_signed_heads SET heads = '[]' WHERE seq = 1", "signed head 1: was changed"),
+        ("UPDATE audit_signed_heads SET signature = '00' WHERE seq = 1", "signed head 1: its signature"),
+    ],
+)
+def test_tampering_with_signed_heads_is_named(two_chains: Database, tampering: str, named: str) -> None:
+    sign(two_chains)
+    record(two_chains, "CASE1", "released")
+    newest = sign(two_chains)
+    with two_chains.engine.begin() as connection:
+        unguard(connection)
+        for statement in tampering.split(";"):
+            connection.execute(text(statement))
+    assert any(named in fault for fault in unsigned(two_chains, newest))

@@ -83,7 +83,9 @@ class Desk:
             "full_text": body,
             "digest": hashlib.sha256(body.encode()).hexdigest(),
         }
-        return Incoming(id=identity, channel="email", received_at=at, raw_id=identity, **(plain | facts))
+        with self.database.read() as session:
+            key_id = spool.key_id_of(session, identity)
+        return Incoming(id=identity, channel="email", received_at=at, raw_id=identity, key_id=key_id, **(plain | facts))
 
     def file(
         self, incoming: Incoming, suggestion: Suggestion | None = SUGGESTION, *, now: datetime = FRIDAY_1640

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -12,6 +13,8 @@ from sqlmodel import SQLModel
 
 from storage import schema
 from storage.engine import Database
+from storage.keys import FixedSource
+from storage.keystore import KeyStore
 from storage.vault import Vault, WrongKey
 
 
@@ -32,12 +35,15 @@ def test_a_newer_database_is_refused(database: Database) -> None:
         schema.upgrade(database)
 
 
-def test_another_key_is_refused(database: Database, vault: Vault) -> None:
+def test_another_key_store_is_refused(database: Database, vault: Vault, tmp_path: Path) -> None:
+    keys = KeyStore(Database(f"sqlite:///{tmp_path / 'other.db'}"), FixedSource("0f" * 32))
+    keys.open()
     for _ in range(2):
         with database.write() as session:
             schema.check_key(session, vault)
     with pytest.raises(WrongKey), database.write() as session:
-        schema.check_key(session, Vault(b"another key of thirty-two bytes!"))
+        schema.check_key(session, Vault(keys))
+    keys.database.dispose()
 
 
 def test_several_nodes_may_start_at_once(database_url: str) -> None:
