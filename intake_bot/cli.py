@@ -7,44 +7,46 @@ imports are put off into the commands, so that ``serve`` says that it is startin
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from intake_bot.command import (
+    DEFAULT_DATA,
+    EXIT_FAILED,
+    SERVICE_KEYS_AHEAD,
+    ByOption,
+    CaseArgument,
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    acting,
+    case_id_of,
+    failed,
+    found_case,
+    load_settings,
+    moment_of,
+    now_utc,
+    opened_house,
+    print_json,
+    wrong,
+)
+
 if TYPE_CHECKING:
     from intake_bot.casework.acts import Act
-    from intake_bot.casework.desk import Actor
     from intake_bot.house import House
-    from storage.tables import Case
-
-DEFAULT_DATA = Path("intake-bot-data")
-EXIT_FAILED = 1
-EXIT_WRONG = 2
-SERVICE_KEYS_AHEAD = 256
-"""Data keys that the service makes in one commit."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 config_app = typer.Typer(no_args_is_help=True, help="The configuration.")
 model_app = typer.Typer(no_args_is_help=True, help="The triage model.")
 app.add_typer(config_app, name="config")
 app.add_typer(model_app, name="model")
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The TOML configuration file.")]
-DataOption = Annotated[Path, typer.Option("--data", metavar="DIR", help="The data folder.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
-ByOption = Annotated[
-    str | None, typer.Option("--by", metavar="NAME", help="Who acts; default: the user at the terminal.")
-]
-CaseArgument = Annotated[str, typer.Argument(metavar="CASE", help="The case's reference.")]
 
 
 def main() -> None:
@@ -65,7 +67,7 @@ def serve(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
     from intake_bot import logs
 
     logs.set_up()
-    with _house(config, data, keys_ahead=SERVICE_KEYS_AHEAD) as house:
+    with opened_house(config, data, keys_ahead=SERVICE_KEYS_AHEAD) as house:
         asyncio.run(_serve(house))
 
 
@@ -82,10 +84,10 @@ async def _serve(house: House) -> None:
     try:
         await service.start()
     except SettingsProblem as problem:
-        _wrong(str(problem))
+        wrong(str(problem))
     except OSError as fault:
         mail = house.settings.mail
-        _wrong(f"cannot listen on {mail.host}:{mail.port} ({fault.strerror or type(fault).__name__})")
+        wrong(f"cannot listen on {mail.host}:{mail.port} ({fault.strerror or type(fault).__name__})")
     settings = house.settings
     print(f"taking mail: {settings.mail.protocol} on {settings.mail.host}:{service.mail.port}", flush=True)
     print(f"outgoing mail: {settings.mail.relay.host or house.outgoing_dir}", flush=True)
@@ -111,7 +113,7 @@ def demo(
     try:
         raise typer.Exit(asyncio.run(run(config, data, keep=keep)))
     except SettingsProblem as problem:
-        _wrong(str(problem))
+        wrong(str(problem))
 
 
 @app.command()
@@ -121,12 +123,12 @@ def doctor(json_: JsonOption = False, config: ConfigOption = None, data: DataOpt
 
     from intake_bot.doctor import examine
 
-    with _house(config, data) as house:
+    with opened_house(config, data) as house:
         findings = asyncio.run(examine(house))
     console = Console()
     for finding in findings:
         if json_:
-            _print_json({"what": finding.what, "level": finding.level, "says": finding.says})
+            print_json({"what": finding.what, "level": finding.level, "says": finding.says})
         else:
             mark = {"ok": "[green]ok  [/]", "note": "[yellow]note[/]", "bad": "[red]bad [/]"}[finding.level]
             console.print(f"{mark} {finding.what}: {finding.says}", highlight=False)
@@ -139,10 +141,10 @@ def status(json_: JsonOption = False, config: ConfigOption = None, data: DataOpt
     """How much waits: accepted, outgoing, reminders due, parked, unfiled."""
     from intake_bot.casework import views
 
-    with _house(config, data) as house, house.database.read() as session:
-        counts = views.status_json(session, now=_now())
+    with opened_house(config, data) as house, house.database.read() as session:
+        counts = views.status_json(session, now=now_utc())
     if json_:
-        _print_json(counts)
+        print_json(counts)
     else:
         for name, count in counts.items():
             print(f"{name.replace('_', ' '):18} {'never' if count is None else count}")
@@ -158,13 +160,13 @@ def messages(
     """Every message, in and out, oldest first."""
     from intake_bot.casework import views
 
-    moment = _moment(since) if since else None
-    with _house(config, data) as house:
+    moment = moment_of(since) if since else None
+    with opened_house(config, data) as house:
         _record_reading(house, "messages")
         with house.database.read() as session:
             for message in views.messages_json(session, house.practice, since=moment):
                 if json_:
-                    _print_json(message)
+                    print_json(message)
                 else:
                     where = "parked" if message["parked"] else message["case"] or "unfiled"
                     arrow = "in " if message["direction"] == "in" else "out"
@@ -187,12 +189,12 @@ def cases(
     from intake_bot.casework.vocabulary import Status
 
     if status is not None and status not in set(Status):
-        _wrong(f"--status must be one of {', '.join(Status)}")
-    moment = _moment(due_before) if due_before else None
-    with _house(config, data) as house, house.database.read() as session:
+        wrong(f"--status must be one of {', '.join(Status)}")
+    moment = moment_of(due_before) if due_before else None
+    with opened_house(config, data) as house, house.database.read() as session:
         for case in views.cases_json(session, status=status, due_before=moment, officer=officer):
             if json_:
-                _print_json(case)
+                print_json(case)
             else:
                 print(f"{case['case']:16} {case['status']:12} {case['received_at']}  {case['officer'] or '-'}")
 
@@ -204,10 +206,10 @@ def show(
     """One case with everything on it. The access goes on the record."""
     from intake_bot.casework import views
 
-    with _house(config, data) as house, _case(house, case) as (session, row):
-        views.record_access(session, row, _actor(None), "show", now=_now())
+    with opened_house(config, data) as house, found_case(house, case) as (session, row):
+        views.record_access(session, row, acting(None), "show", now=now_utc())
         if json_:
-            _print_json(views.show_json(session, house.practice, row))
+            print_json(views.show_json(session, house.practice, row))
         else:
             from intake_bot.terminal import print_case
 
@@ -227,17 +229,17 @@ def attachment(
     from intake_bot.mail.limits import Limits
     from intake_bot.mail.reading import attachment_bytes
 
-    with _house(config, data) as house, _case(house, case) as (session, row):
+    with opened_house(config, data) as house, found_case(house, case) as (session, row):
         found = views.attachment(session, house.practice, row, number)
         if found is None:
-            _failed(f"{row.reference} has no attachment {number}")
+            failed(f"{row.reference} has no attachment {number}")
         meta, raw = found
         content = raw if meta["part_index"] < 0 else attachment_bytes(raw, meta["part_index"], Limits())
-        views.record_access(session, row, _actor(None), f"attachment/{number}", now=_now())
+        views.record_access(session, row, acting(None), f"attachment/{number}", now=now_utc())
         try:
             descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as fault:
-            _failed(f"{out}: {fault.strerror}")
+            failed(f"{out}: {fault.strerror}")
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
     print(f"{len(content)} bytes, not scanned", file=sys.stderr)
@@ -256,7 +258,7 @@ def triage(
     """The suggestion for one text or .eml, or for many. Nothing is stored."""
     from triage import pipeline
 
-    _settings(config)
+    load_settings(config)
     loaded = pipeline.load()
     if jsonl:
         for number, line in enumerate(sys.stdin, 1):
@@ -267,17 +269,17 @@ def triage(
                 subject, body = item.get("subject") or "", item.get("body") or ""
                 suggestion = loaded.suggest(body, subject=subject, sender=item.get("from"))
             except (ValueError, AttributeError, TypeError):
-                _failed(f'line {number} is not an object with "id", "subject" and "body"')
-            _print_json({"id": item.get("id")} | suggestion.to_json())
+                failed(f'line {number} is not an object with "id", "subject" and "body"')
+            print_json({"id": item.get("id")} | suggestion.to_json())
         return
     try:
         raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as fault:
-        _failed(f"{source}: {fault.strerror}")
+        failed(f"{source}: {fault.strerror}")
     subject, text, sender = _text_of(raw, is_mail=source.lower().endswith(".eml"))
     suggestion = loaded.suggest(text, subject=subject, sender=sender)
     if json_:
-        _print_json(suggestion.to_json())
+        print_json(suggestion.to_json())
     else:
         from rich.console import Console
 
@@ -297,9 +299,9 @@ def model_evaluate(
 
     for file in files:
         try:
-            _print_json({"file": file.name} | evaluate.report(file))
+            print_json({"file": file.name} | evaluate.report(file))
         except (OSError, ValueError, KeyError) as fault:
-            _failed(f"{file}: cannot be evaluated ({type(fault).__name__})")
+            failed(f"{file}: cannot be evaluated ({type(fault).__name__})")
 
 
 @app.command()
@@ -309,8 +311,8 @@ def claim(
     """Take a case."""
     from intake_bot.casework.acts import Claim
 
-    with _house(config, data) as house:
-        _perform(house, Claim(_case_id(house, case), _actor(by)))
+    with opened_house(config, data) as house:
+        _perform(house, Claim(case_id_of(house, case), acting(by)))
 
 
 @app.command()
@@ -320,8 +322,8 @@ def release(
     """Give a case back."""
     from intake_bot.casework.acts import Release
 
-    with _house(config, data) as house:
-        _perform(house, Release(_case_id(house, case), _actor(by)))
+    with opened_house(config, data) as house:
+        _perform(house, Release(case_id_of(house, case), acting(by)))
 
 
 @app.command()
@@ -345,21 +347,21 @@ def decide(
     try:
         kind = DecisionKind(decision)
     except ValueError:
-        _wrong(f"--decision must be one of {', '.join(DecisionKind)}")
+        wrong(f"--decision must be one of {', '.join(DecisionKind)}")
     try:
         nature = Category(category)
     except ValueError:
-        _wrong(f"--category must be one of {', '.join(Category)}")
+        wrong(f"--category must be one of {', '.join(Category)}")
     try:
         met = tuple(sorted({Criterion(int(part)) for part in criteria.split(",") if part.strip()}))
     except ValueError:
-        _wrong("--criteria must be numbers from 1 to 4, such as 1,3")
-    moment = _moment(at) if at else None
-    with _house(config, data) as house:
-        act = Decide(_case_id(house, case), _actor(by), kind, nature, met, reason)
-        wrong = officer.problems(act)
-        if wrong:
-            _wrong(" ".join(wrong.values()))
+        wrong("--criteria must be numbers from 1 to 4, such as 1,3")
+    moment = moment_of(at) if at else None
+    with opened_house(config, data) as house:
+        act = Decide(case_id_of(house, case), acting(by), kind, nature, met, reason)
+        problems = officer.problems(act)
+        if problems:
+            wrong(" ".join(problems.values()))
         _perform(house, act, at=moment)
 
 
@@ -374,8 +376,8 @@ def tick(
     from intake_bot.casework.views import rfc3339
     from intake_bot.service import tick as run_tick
 
-    moment = _moment(now) if now else _now()
-    with _house(config, data) as house:
+    moment = moment_of(now) if now else now_utc()
+    with opened_house(config, data) as house:
         for sent in asyncio.run(run_tick(house, now=moment)):
             line = {
                 "case": sent.case,
@@ -387,7 +389,7 @@ def tick(
                 "sent_at": rfc3339(sent.sent_at),
             }
             if json_:
-                _print_json(line)
+                print_json(line)
             else:
                 print(f"{line['case']}  {line['deadline']}/{line['kind']}  due {line['due_at']}  {line['state']}")
 
@@ -402,10 +404,10 @@ def explain(
     """How each deadline of a case was reached, step by step."""
     from intake_bot.casework import deadlines
 
-    with _house(config, data) as house, _case(house, case) as (session, row):
+    with opened_house(config, data) as house, found_case(house, case) as (session, row):
         found = [one for one in deadlines.of_case(session, row.id) if target in (None, one.target)]
         if not found:
-            _failed(f"{row.reference} has no deadline {target}" if target else f"{row.reference} has no deadline")
+            failed(f"{row.reference} has no deadline {target}" if target else f"{row.reference} has no deadline")
         for one in found:
             print(f"{one.target} ({one.state}): rule {one.rule}, calendar {one.calendar}")
             for sentence in deadlines.explained(one):
@@ -418,11 +420,11 @@ def parked(json_: JsonOption = False, config: ConfigOption = None, data: DataOpt
     from intake_bot.casework.views import rfc3339
     from storage import spool
 
-    with _house(config, data) as house, house.database.read() as session:
+    with opened_house(config, data) as house, house.database.read() as session:
         for row in spool.parked(session):
             line = {"id": row.id, "channel": row.channel, "received_at": rfc3339(row.received_at), "error": row.error}
             if json_:
-                _print_json(line)
+                print_json(line)
             else:
                 print(f"{line['id']}  {line['channel']:6}  {line['received_at']}  {line['error']}")
 
@@ -436,15 +438,15 @@ def replay(
     """Put something parked back in the queue; the service takes it within a second."""
     from storage import audit, spool
 
-    with _house(config, data) as house, house.database.write() as session:
-        now = _now()
+    with opened_house(config, data) as house, house.database.write() as session:
+        now = now_utc()
         if not spool.replay(session, identity.upper(), now=now):
-            _failed("nothing is parked under that id")
+            failed("nothing is parked under that id")
         audit.record(
             session,
             audit.SERVICE_CHAIN,
             at=now,
-            actor=str(_actor(None)),
+            actor=str(acting(None)),
             act="replayed",
             detail={"arrival": identity.upper()},
         )
@@ -460,10 +462,10 @@ def file_unread(
     """File something parked under a new case as it is, unread; the original is its attachment 1."""
     from intake_bot.intake import file_parked
 
-    with _house(config, data) as house, house.database.write() as session:
-        reference = file_parked(session, house.practice, identity.upper(), by=_actor(None), now=_now())
+    with opened_house(config, data) as house, house.database.write() as session:
+        reference = file_parked(session, house.practice, identity.upper(), by=acting(None), now=now_utc())
         if reference is None:
-            _failed("no mail is parked under that id")
+            failed("no mail is parked under that id")
     print(reference)
 
 
@@ -472,7 +474,7 @@ def verify(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None
     """Prove the audit chains; names the first broken link of each."""
     from storage import audit
 
-    with _house(config, data) as house, house.database.read() as session:
+    with opened_house(config, data) as house, house.database.read() as session:
         broken = list(audit.broken_links(session))
     for fault in broken:
         print(fault)
@@ -486,7 +488,7 @@ def migrate(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> Non
     """Bring the database to this version's schema (serve does so by itself)."""
     from storage import schema
 
-    with _house(config, data) as house:
+    with opened_house(config, data) as house:
         print(f"the database is at revision {schema.upgrade(house.database)}")
 
 
@@ -498,56 +500,15 @@ def config_example() -> None:
     print(example(), end="")
 
 
-@contextmanager
-def _house(config: Path | None, data: Path, *, keys_ahead: int = 1) -> Iterator[House]:
-    from intake_bot.house import open_house
-    from intake_bot.settings import SettingsProblem
-
-    settings = _settings(config)
-    try:
-        house = open_house(settings, data, keys_ahead=keys_ahead)
-    except SettingsProblem as problem:
-        _wrong(str(problem))
-    try:
-        yield house
-    finally:
-        house.close()
-
-
-def _settings(config: Path | None) -> Any:
-    from intake_bot.settings import SettingsProblem, load
-
-    try:
-        return load(config)
-    except SettingsProblem as problem:
-        _wrong(str(problem))
-
-
-@contextmanager
-def _case(house: House, text: str) -> Iterator[tuple[Any, Case]]:
-    from intake_bot.casework import views
-
-    with house.database.write() as session:
-        case = views.find(session, text)
-        if case is None:
-            _failed("there is no such case")
-        yield session, case
-
-
-def _case_id(house: House, text: str) -> str:
-    with _case(house, text) as (_, case):
-        return case.id
-
-
 def _perform(house: House, act: Act, *, at: datetime | None = None) -> None:
     from intake_bot.casework import officer
 
     # As with tick, a time ahead of the clock means "as at": nothing on the record then lies after its own present.
-    now = max(_now(), at) if at else _now()
+    now = max(now_utc(), at) if at else now_utc()
     with house.database.write() as session:
         result = officer.perform(session, house.practice, act, now=now, at=at)
     if isinstance(result, officer.Refused):
-        _failed(result.said)
+        failed(result.said)
     print(result.said)
 
 
@@ -555,27 +516,7 @@ def _record_reading(house: House, what: str) -> None:
     from storage import audit
 
     with house.database.write() as session:
-        audit.record(session, audit.SERVICE_CHAIN, at=_now(), actor=str(_actor(None)), act="content_seen", code=what)
-
-
-def _actor(name: str | None) -> Actor:
-    from intake_bot.casework.desk import Actor
-
-    return Actor("terminal", name or getpass.getuser())
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        _wrong("a time must be RFC 3339, such as 2026-11-27T16:40:00Z")
-    if moment.tzinfo is None:
-        _wrong("a time must name its zone, such as 2026-11-27T16:40:00Z")
-    return moment.astimezone(UTC)
+        audit.record(session, audit.SERVICE_CHAIN, at=now_utc(), actor=str(acting(None)), act="content_seen", code=what)
 
 
 def _text_of(raw: bytes, *, is_mail: bool) -> tuple[str, str, str | None]:
@@ -591,20 +532,5 @@ def _text_of(raw: bytes, *, is_mail: bool) -> tuple[str, str, str | None]:
             raw, envelope_from="", envelope_to=(), authserv_id=None, own_addresses=frozenset(), limits=Limits()
         )
     except ReadingFault as fault:
-        _failed(f"the mail cannot be read ({fault})")
+        failed(f"the mail cannot be read ({fault})")
     return reading.subject, reading.body_text, reading.sender
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    # ASCII only: a line separator inside a text must not end a JSON line for anybody.
-    print(json.dumps(value), flush=True)
-
-
-def _failed(text: str) -> NoReturn:
-    print(f"intake-bot: {text}", file=sys.stderr)
-    raise typer.Exit(EXIT_FAILED)
-
-
-def _wrong(text: str) -> NoReturn:
-    print(f"intake-bot: {text}", file=sys.stderr)
-    raise typer.Exit(EXIT_WRONG)

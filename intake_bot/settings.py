@@ -192,6 +192,37 @@ class Keys(_Section):
     keep_days: int = Field(30, ge=1, le=365, description="A backup of the key store is kept no longer than this.")
 
 
+class Retention(_Section):
+    """How long a concluded case is kept before it is listed for review, in years (docs/adr/0006). No clock destroys."""
+
+    substantiated: int = Field(100, ge=1, description="By outcome, from the conclusion.")
+    unsubstantiated: int = Field(100, ge=1, description="")
+    unfounded: int = Field(10, ge=1, description="")
+    false: int = Field(10, ge=1, description="")
+    malicious: int = Field(10, ge=1, description="")
+    below_threshold: int = Field(6, ge=1, description="What was decided otherwise than referral.")
+    strip_below_threshold: bool = Field(
+        False,
+        description="true: what closes below the threshold loses its content at once (no-names consultations always do).",
+    )
+    unattended_purge: bool = Field(
+        False, description="true: what is due for review is purged without a manager's word. Think twice."
+    )
+
+
+class Backup(_Section):
+    """Backups of the content, and apart from them of the key store. Both are encrypted and taken while the service runs."""
+
+    folder: Path | None = Field(
+        None, description="Where scheduled backups go, on another disk than the data. Default: none are taken."
+    )
+    keys_folder: Path | None = Field(
+        None, description="Where the key store's backups go, apart from the content's. Default: keys/ in folder."
+    )
+    at: time = Field(time(2, 0), description="When, each day, local time.")
+    keep: int = Field(14, ge=1, description="How many backups of the content are kept.")
+
+
 class Targets(_Section):
     """The clocks. Rules: working_24h | elapsed_24h | next_working_day HH:MM | working_days N | calendar_months N | ..."""
 
@@ -249,6 +280,8 @@ class Settings(_Section):
     slack: Slack = Field(default_factory=Slack)
     database: DatabaseSection = Field(default_factory=DatabaseSection)
     keys: Keys = Field(default_factory=Keys)
+    retention: Retention = Field(default_factory=Retention)
+    backup: Backup = Field(default_factory=Backup)
     targets: Targets = Field(default_factory=Targets)
     reminders: Reminders = Field(default_factory=Reminders)
     triage: Triage = Field(default_factory=Triage)
@@ -295,11 +328,8 @@ def example() -> str:
                 continue
             lines += [f"# {field.description}"] if field.description else []
             default = field.get_default(call_default_factory=True)
-            lines.append(
-                f"# {key} = {_toml(Path('/etc/intake-bot/master.key'))}"
-                if default is None
-                else f"{key} = {_toml(default)}"
-            )
+            # A path without a default is shown, but not set.
+            lines.append(f'# {key} = "/path/to/{key}"' if default is None else f"{key} = {_toml(default)}")
     return "\n".join(lines) + "\n"
 
 

@@ -47,7 +47,8 @@ REWRAP_BATCH = 500
 
 INDEX_ROOT = "index-root"
 AUDIT_SIGNING = "audit-signing"
-_SECRETS = (INDEX_ROOT, AUDIT_SIGNING)
+BACKUP_ROOT = "backup-root"
+_SECRETS = (INDEX_ROOT, AUDIT_SIGNING, BACKUP_ROOT)
 
 _CURRENT, _SERVICE_KEY, _DESTROYED = "current_master", "service_key", "destroyed"
 _RECOVERY_PUBLIC, _RECOVERY_MASTER = "recovery_public", "recovery_master"
