@@ -36,6 +36,7 @@ from sqlalchemy import (
 )
 from sqlmodel.sql.sqltypes import UTCDateTime
 
+from storage.batches import batches
 from storage.engine import Database
 from storage.keys import KEY_BYTES, KeyProblem, MasterKeys, MasterSource, name_of
 
@@ -185,7 +186,7 @@ class KeyStore:
             connection = session.connection()
             count = 0
             known = set()
-            for some in _batches(ids):
+            for some in batches(ids, 500):
                 known |= set(connection.execute(select(KEYS.c.id).where(KEYS.c.id.in_(some))).scalars())
                 done = connection.execute(
                     update(KEYS)
@@ -450,8 +451,3 @@ def _facts(connection: Connection) -> dict[str, str]:
 def _set_fact(connection: Connection, name: str, value: str) -> None:
     connection.execute(delete(FACTS).where(FACTS.c.name == name))
     connection.execute(insert(FACTS).values(name=name, value=value))
-
-
-def _batches(ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size]

@@ -1,0 +1,55 @@
+"""A case's history in plain words, from its audit chain: who did what, when, and by which code. Without content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlmodel import Session, col, select
+
+from intake_bot.casework.desk import SYSTEM, Actor
+from intake_bot.casework.letters import say_time
+from storage.tables import AuditEntry, Case
+
+_ACTS: Mapping[str, str] = {
+    "case_opened": "opened the case on a message by {code}",
+    "message_joined": "added a message to the case",
+    "message_version": "kept another version of a message",
+    "duplicate_received": "received a message again that was there already",
+    "acknowledgement_queued": "wrote the acknowledgement",
+    "acknowledged": "sent the acknowledgement",
+    "not_acknowledged": "sent no acknowledgement ({code})",
+    "delivery_failed": "could not deliver a letter ({code})",
+    "claimed": "took the case",
+    "released": "gave the case back",
+    "decided": "decided: {code}",
+    "target_met": "met the target {code}",
+    "target_missed": "noted that the target {code} was missed",
+    "reminder_sent": "sent the reminder {code}",
+    "content_seen": "read the case ({code})",
+    "filed_unread": "filed a message that could not be read",
+    "concluded": "concluded the case ({code})",
+    "held": "put the case on legal hold",
+    "hold_lifted": "lifted the legal hold",
+    "purged": "destroyed the case's content ({code})",
+    "exported": "exported what is held about a person",
+}
+"""What each act of the record reads like; an act that is not here reads as its own name."""
+
+
+def history(session: Session, case: Case, zone: ZoneInfo) -> list[str]:
+    """One sentence for each entry, oldest first."""
+    entries = session.exec(select(AuditEntry).where(col(AuditEntry.chain) == case.id).order_by(col(AuditEntry.seq)))
+    return [
+        sentence(entry.actor, entry.act, entry.code, entry.detail, f"{say_time(entry.at, zone)}") for entry in entries
+    ]
+
+
+def sentence(actor: str, act: str, code: str | None, detail: Mapping[str, Any], when: str) -> str:
+    """``Monday 30 November 2026 at 12:45: Amina took the case.``"""
+    who = Actor.parse(actor)
+    name = "intake-bot" if who == SYSTEM else who.id
+    words = _ACTS.get(act, act.replace("_", " ")).format(code=(code or "no code").replace("_", " "))
+    noted = " The reasons are on the record." if "note" in detail else ""
+    return f"{when}: {name} {words}.{noted}"

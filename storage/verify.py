@@ -1,0 +1,155 @@
+"""Proving that the record is whole: chains, signed heads, keys, and every sealed value opened at its place.
+
+What does not hold is named by table, row and column, or by chain and entry; never by content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlmodel import Session, col, select
+
+from storage import audit
+from storage.batches import batches
+from storage.keystore import AUDIT_SIGNING, KeyStore
+from storage.tables import (
+    AuditEntry,
+    Case,
+    DecisionRow,
+    Destruction,
+    Message,
+    Outgoing,
+    Participant,
+    Raw,
+    Spooled,
+    SuggestionRow,
+)
+from storage.vault import Place, Tampered, Vault, key_of, unseal
+
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    place: Place
+    sealed: bytes
+    sha256: str | None = None
+    """Of what it opens to, where that is kept beside it."""
+
+
+def signing_key(keys: KeyStore) -> Ed25519PrivateKey:
+    """The key that signs the audit's heads."""
+    return Ed25519PrivateKey.from_private_bytes(keys.secret(AUDIT_SIGNING))
+
+
+def faults(session: Session, vault: Vault) -> Iterator[str]:
+    """Everything that does not hold, named; nothing where the record is whole."""
+    yield from audit.broken_links(session)
+    yield from audit.broken_signed_heads(session, signing_key(vault.keys), expected=vault.keys.signed_head())
+    yield from vault.keys.faults()
+    yield from _unopened(session, vault.keys)
+    yield from _changed_notes(session)
+    yield from _orphans(session)
+
+
+def _unopened(session: Session, keys: KeyStore) -> Iterator[str]:
+    """Sealed values that do not open where they stand. What a purge has emptied is no value any more."""
+    for some in batches(_values(session), BATCH):
+        ids, readable = set(), []
+        for value in some:
+            where = f"{value.place.table}/{value.place.row}/{value.place.column}"
+            try:
+                key_id = key_of(value.sealed)
+            except Tampered:
+                yield f"{where}: is not a sealed value"
+                continue
+            ids.add(key_id)
+            readable.append((where, key_id, value))
+        ciphers = keys.ciphers(sorted(ids))
+        for where, key_id, value in readable:
+            fault = _fault(ciphers.get(key_id), value)
+            if fault:
+                yield f"{where}: {fault}"
+
+
+def _fault(cipher: AESGCM | None, value: _Value) -> str | None:
+    if cipher is None:
+        return "its key is not in the key store"
+    try:
+        content = unseal(cipher, value.place, value.sealed)
+    except Tampered:
+        return "was changed, or moved here from another place"
+    if value.sha256 is not None and hashlib.sha256(content).hexdigest() != value.sha256:
+        return "is not what its hash says"
+    return None
+
+
+def _values(session: Session) -> Iterator[_Value]:
+    gone = select(Case.id).where(col(Case.purged_at).is_not(None))
+    for raw in session.exec(select(Raw).execution_options(yield_per=20)):
+        yield _Value(Place("raw", raw.id, "data"), raw.data, raw.sha256)
+    for spooled in session.exec(
+        select(Spooled)
+        .where(col(Spooled.case_id).is_(None) | col(Spooled.case_id).not_in(gone))
+        .execution_options(yield_per=BATCH)
+    ):
+        yield _Value(Place("spool", spooled.id, "content"), spooled.content)
+    tables = (Message, SuggestionRow, DecisionRow, Outgoing)
+    for table in tables:
+        rows = session.exec(
+            select(table)
+            .where(col(table.case_id).is_(None) | col(table.case_id).not_in(gone))
+            .execution_options(yield_per=BATCH)
+        )
+        for row in rows:
+            assert isinstance(row, tables)  # noqa: S101 (that is what was asked for)
+            yield _Value(Place(str(row.__tablename__), row.id, "content", row.case_id), row.content)
+    for participant in session.exec(
+        select(Participant).where(col(Participant.case_id).not_in(gone)).execution_options(yield_per=BATCH)
+    ):
+        place = Place("participants", participant.address_key, "content", participant.case_id)
+        yield _Value(place, participant.content)
+
+
+def _changed_notes(session: Session) -> Iterator[str]:
+    """Decisions whose reasons are not the ones that went on the record."""
+    gone = select(Case.id).where(col(Case.purged_at).is_not(None))
+    entries = session.exec(
+        select(AuditEntry.chain, AuditEntry.seq, AuditEntry.detail).where(
+            col(AuditEntry.act) == "decided", col(AuditEntry.chain).not_in(gone)
+        )
+    )
+    for chain, seq, detail in entries:
+        note, expected = detail.get("note"), detail.get("note_sha256")
+        if note is None:
+            continue
+        kept = session.exec(select(DecisionRow.content).where(col(DecisionRow.id) == note)).first()
+        if kept is None:
+            yield f"decisions/{note}: is on the record ({chain}/{seq}) and is gone"
+        elif hashlib.sha256(kept).hexdigest() != expected:
+            yield f"decisions/{note}: is not what went on the record ({chain}/{seq})"
+
+
+def _orphans(session: Session) -> Iterator[str]:
+    """Rows that lead nowhere, and destructions that were ordered and not carried out."""
+    references: Sequence[tuple[str, str, object]] = (
+        ("messages", "raw bytes", select(Message.id).outerjoin(Raw, col(Raw.id) == col(Message.raw_id)).where(
+            col(Message.raw_id).is_not(None), col(Raw.id).is_(None))),
+        ("suggestions", "message", select(SuggestionRow.id).outerjoin(
+            Message, col(Message.id) == col(SuggestionRow.message_id)).where(col(Message.id).is_(None))),
+    )  # fmt: skip
+    for table, what, statement in references:
+        for identity in session.exec(statement):  # type: ignore[call-overload]
+            yield f"{table}/{identity}: its {what} is gone"
+    for case_id in session.exec(
+        select(Case.id)
+        .outerjoin(AuditEntry, (col(AuditEntry.chain) == col(Case.id)) & (col(AuditEntry.seq) == 1))
+        .where(col(AuditEntry.chain).is_(None))
+    ):
+        yield f"cases/{case_id}: has no audit chain"
+    for key_id in session.exec(select(Destruction.key_id).where(col(Destruction.done_at).is_(None))):
+        yield f"destructions/{key_id}: ordered and not carried out yet"
