@@ -63,6 +63,8 @@ def main() -> None:
 @app.command()
 def serve(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
     """Run the service until SIGTERM, which drains it and leaves nothing half-done."""
+    # Until the service runs there is nothing to drain: a stop that comes so early ends with 0 all the same.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     print("intake-bot is starting ...", flush=True)
     from intake_bot import logs
 
@@ -205,15 +207,17 @@ def show(
 ) -> None:
     """One case with everything on it. The access goes on the record."""
     from intake_bot.casework import views
+    from intake_bot.terminal import print_case
 
-    with opened_house(config, data) as house, found_case(house, case) as (session, row):
-        views.record_access(session, row, acting(None), "show", now=now_utc())
+    with opened_house(config, data) as house:
+        with found_case(house, case) as (session, row):
+            views.record_access(session, row, acting(None), "show", now=now_utc())
+            shown = views.show_json(session, house.practice, row)
+            view = views.whole(session, house.practice, row)
         if json_:
-            print_json(views.show_json(session, house.practice, row))
+            print_json(shown)
         else:
-            from intake_bot.terminal import print_case
-
-            print_case(views.whole(session, house.practice, row), house.settings.office.zone)
+            print_case(view, house.settings.office.zone)
 
 
 @app.command()
@@ -233,15 +237,15 @@ def attachment(
         found = views.attachment(session, house.practice, row, number)
         if found is None:
             failed(f"{row.reference} has no attachment {number}")
-        meta, raw = found
-        content = raw if meta["part_index"] < 0 else attachment_bytes(raw, meta["part_index"], Limits())
         views.record_access(session, row, acting(None), f"attachment/{number}", now=now_utc())
-        try:
-            descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError as fault:
-            failed(f"{out}: {fault.strerror}")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+    meta, raw = found
+    content = raw if meta["part_index"] < 0 else attachment_bytes(raw, meta["part_index"], Limits())
+    try:
+        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as fault:
+        failed(f"{out}: {fault.strerror}")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
     print(f"{len(content)} bytes, not scanned", file=sys.stderr)
 
 
@@ -378,7 +382,8 @@ def tick(
 
     moment = moment_of(now) if now else now_utc()
     with opened_house(config, data) as house:
-        for sent in asyncio.run(run_tick(house, now=moment)):
+        sweep, undelivered = asyncio.run(run_tick(house, now=moment))
+        for sent in sweep:
             line = {
                 "case": sent.case,
                 "deadline": sent.deadline,
@@ -392,6 +397,8 @@ def tick(
                 print_json(line)
             else:
                 print(f"{line['case']}  {line['deadline']}/{line['kind']}  due {line['due_at']}  {line['state']}")
+    if undelivered:
+        failed(f"{undelivered} of them could not be delivered yet: they wait in the outbox, or are parked")
 
 
 @app.command()
@@ -404,29 +411,28 @@ def explain(
     """How each deadline of a case was reached, step by step."""
     from intake_bot.casework import deadlines
 
-    with opened_house(config, data) as house, found_case(house, case) as (session, row):
+    with opened_house(config, data) as house, found_case(house, case, write=False) as (session, row):
         found = [one for one in deadlines.of_case(session, row.id) if target in (None, one.target)]
         if not found:
             failed(f"{row.reference} has no deadline {target}" if target else f"{row.reference} has no deadline")
-        for one in found:
-            print(f"{one.target} ({one.state}): rule {one.rule}, calendar {one.calendar}")
-            for sentence in deadlines.explained(one):
-                print(f"  {sentence}")
+    for one in found:
+        print(f"{one.target} ({one.state}): rule {one.rule}, calendar {one.calendar}")
+        for sentence in deadlines.explained(one):
+            print(f"  {sentence}")
 
 
 @app.command()
 def parked(json_: JsonOption = False, config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
-    """What could not be dealt with. Its raw bytes are kept: see replay and file."""
-    from intake_bot.casework.views import rfc3339
-    from storage import spool
+    """What could not be dealt with, coming in or going out. Nothing of it is lost: see replay and file."""
+    from intake_bot.casework import views
 
     with opened_house(config, data) as house, house.database.read() as session:
-        for row in spool.parked(session):
-            line = {"id": row.id, "channel": row.channel, "received_at": rfc3339(row.received_at), "error": row.error}
-            if json_:
-                print_json(line)
-            else:
-                print(f"{line['id']}  {line['channel']:6}  {line['received_at']}  {line['error']}")
+        lines = views.parked_json(session)
+    for line in lines:
+        if json_:
+            print_json(line)
+        else:
+            print(f"{line['id']}  {line['channel']:6}  {line['received_at']}  {line['error']}  {line['case'] or ''}")
 
 
 @app.command()
@@ -436,11 +442,12 @@ def replay(
     data: DataOption = DEFAULT_DATA,
 ) -> None:
     """Put something parked back in the queue; the service takes it within a second."""
-    from storage import audit, spool
+    from storage import audit, outbox, spool
 
     with opened_house(config, data) as house, house.database.write() as session:
         now = now_utc()
-        if not spool.replay(session, identity.upper(), now=now):
+        replayed = spool.replay(session, identity.upper(), now=now) or outbox.replay(session, identity.upper(), now=now)
+        if not replayed:
             failed("nothing is parked under that id")
         audit.record(
             session,

@@ -63,10 +63,11 @@ def load_settings(config: Path | None) -> Settings:
 
 
 @contextmanager
-def found_case(house: House, text: str) -> Iterator[tuple[Any, Case]]:
+def found_case(house: House, text: str, *, write: bool = True) -> Iterator[tuple[Any, Case]]:
+    """A case and the session it was found in. Print after the block: a reader who pages holds the database up."""
     from intake_bot.casework import views
 
-    with house.database.write() as session:
+    with house.database.write() if write else house.database.read() as session:
         case = views.find(session, text)
         if case is None:
             failed("there is no such case")

@@ -22,8 +22,6 @@ from storage.tables import Case
 
 log = logging.getLogger(__name__)
 
-BATCH = 20
-
 
 class _Pointless(Exception):
     """What was to be done has been overtaken: a newer card update is on its way."""
@@ -53,7 +51,8 @@ class DeliveryWorker:
             now=self.clock(),
             lease=self.lease,
             worker=self.name,
-            limit=BATCH,
+            # One at a time: each has its whole lease, and stopping waits for one and no more.
+            limit=1,
         )
         for parcel in parcels:
             await self._handle(parcel)
@@ -98,14 +97,17 @@ class DeliveryWorker:
 
     async def _send_mail(self, parcel: Parcel) -> None:
         assert parcel.mail_id is not None  # noqa: S101 (every mail has one from the start)
-        raw = automatic_answer(
-            parcel.content,
-            mail_id=parcel.mail_id,
-            from_name=self.from_name,
-            from_address=self.practice.address,
-            date=parcel.created_at,
-            row_id=parcel.id,
-        )
+        try:
+            raw = automatic_answer(
+                parcel.content,
+                mail_id=parcel.mail_id,
+                from_name=self.from_name,
+                from_address=self.practice.address,
+                date=parcel.created_at,
+                row_id=parcel.id,
+            )
+        except ValueError:  # HeaderParseError and its kind: trying again cannot help, telephoning can
+            raise DeliveryFailed("not_composable", permanent=True) from None
         await self.post.send(raw, name=parcel.id, envelope_from=parcel.content["reply_to"], to=parcel.content["to"])
 
     def _card(self, parcel: Parcel) -> tuple[CaseCard, Posted | None]:
@@ -140,6 +142,10 @@ class DeliveryWorker:
             )
             if parked and parcel.via is Via.MAIL:
                 self._report_undelivered(session, parcel, failure.code, now=now)
+            if parked and parcel.kind is Kind.CARD_UPDATE and parcel.case_id is not None:
+                # The card is gone from the desk (somebody deleted it): the case must be seen again.
+                case = session.get_one(Case, parcel.case_id, with_for_update=True)
+                desk_queue.post_card_anew(session, self.practice, case, now=now)
         log.warning("not delivered %s (%s): %s", parcel.id, parcel.kind, failure.code)
 
     def _report_undelivered(self, session: Session, parcel: Parcel, code: str, *, now: datetime) -> None:

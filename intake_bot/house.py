@@ -55,6 +55,7 @@ def open_house(
     """
     # Nobody else may read what is written from here on.
     os.umask(0o077)
+    database = open_database(settings, data_dir)
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         store = KeyStore(
@@ -69,7 +70,6 @@ def open_house(
         raise SettingsProblem(f"the key store cannot be opened ({type(fault).__name__})") from None
     vault = Vault(store)
     practice = make_practice(settings, vault)
-    database = open_database(settings, data_dir)
     try:
         schema.upgrade(database)
         with database.write() as session:

@@ -6,6 +6,7 @@ Nothing here is lost by a crash: the spool row stays leased until the transactio
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from intake_bot.casework.acts import Act
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.receive import Filed, Incoming, file, place
+from intake_bot.mail.addresses import is_plain
 from intake_bot.mail.reading import Reading
 from intake_bot.sandbox import SandboxFailed
 from storage import audit, spool
@@ -69,6 +71,7 @@ class IntakeWorker:
             lease=self.lease,
             worker=self.name,
             limit=1,
+            on_park=self._parked,
         )
         for arrival in arrivals:
             await self._deal_with(arrival)
@@ -86,8 +89,10 @@ class IntakeWorker:
         except SandboxFailed as failure:
             await asyncio.to_thread(self._failed, arrival, f"reading_{failure.code}"[:64])
         except OperationalError:
-            # The database's fault, not the message's: its lease runs out and it is taken again.
+            # The database's fault, not the message's: it is taken again, and this taking does not count against it.
             log.warning("the database failed while dealing with %s", arrival.id)
+            with contextlib.suppress(OperationalError):
+                await asyncio.to_thread(self._give_back, arrival)
         except Exception:  # one message's fault must not stop the others
             log.exception("could not deal with %s", arrival.id)
             await asyncio.to_thread(self._failed, arrival, "fault")
@@ -141,6 +146,14 @@ class IntakeWorker:
                 park_notice(session, self.practice, arrival.id, code, now=now)
                 log.error("parked %s: %s", arrival.id, code)
 
+    def _parked(self, session: Session, arrival_id: str, code: str) -> None:
+        park_notice(session, self.practice, arrival_id, code, now=self.clock())
+        log.error("parked %s: %s", arrival_id, code)
+
+    def _give_back(self, arrival: Arrival) -> None:
+        with self.database.write() as session:
+            spool.give_back(session, arrival.id, now=self.clock())
+
 
 def park_notice(session: Session, practice: Practice, arrival_id: str, code: str, *, now: datetime) -> None:
     """An officer sees what is parked, in the transaction that parks it."""
@@ -175,7 +188,8 @@ def incoming_from(arrival: Arrival, reading: Reading) -> Incoming:
         key_id=arrival.key_id,
         sender=reading.sender,
         sender_name=reading.sender_name,
-        answer_to=reading.reply_to or reading.sender,
+        # What cannot be written to without quoting is no address to answer: the card says so at once.
+        answer_to=reading.reply_to or (reading.sender if reading.sender and is_plain(reading.sender) else None),
         recipients=reading.recipients,
         message_id=reading.message_id,
         in_reply_to=reading.in_reply_to,
@@ -197,6 +211,7 @@ def incoming_from(arrival: Arrival, reading: Reading) -> Incoming:
         ),
         machine_reason=reading.machine.reason if reading.machine else None,
         machine_opens_case=reading.machine.opens_case if reading.machine else True,
+        machine_for_a_person=reading.machine.for_a_person if reading.machine else False,
         answers=reading.answers,
         sender_trust=reading.trust,
         unreadable=reading.unreadable,

@@ -23,13 +23,15 @@ from intake_bot.clock import Ticker
 from intake_bot.delivery import DeliveryWorker
 from intake_bot.house import House
 from intake_bot.intake import IntakeWorker
+from intake_bot.mail.addresses import without_tag
 from intake_bot.mail.outgoing import FolderPost, Post, RelayAddress, RelayPost
 from intake_bot.mail.reading import Reading
 from intake_bot.mail.server import Listening, MailServer
 from intake_bot.sandbox import Sandbox, SandboxFailed
 from intake_bot.settings import Settings, SettingsProblem
 from intake_bot.terminal import TerminalDesk
-from storage import audit, spool
+from storage import audit, outbox, spool
+from storage.batches import batches
 from storage.claims import release_leases
 from storage.outbox import Via
 from storage.spool import Channel
@@ -46,6 +48,8 @@ POLL_SECONDS = 1.0
 """How often a worker looks for rows that another process or node may have added."""
 PAUSE_AFTER_FAULT = 1.0
 WARM_SECONDS = 120.0
+STOP_SECONDS = 15.0
+"""How long stopping waits for what is in hand; supervisors commonly send SIGKILL after 90 s, some after 30."""
 TRIAGE_MEMORY_MIB = 4096
 """Address space, not resident memory: the NLP libraries map far more than they use."""
 
@@ -194,7 +198,12 @@ class Service:
             await self.slack.stop()
         for wake in (self._intake_wake, self._mail_wake, self._desk_wake):
             wake.set()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            _, hanging = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+            for task in hanging:
+                # A relay that says nothing: the row stays leased, and after the next start it is looked for first.
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.reader.sandbox.stop()
         if self.triager is not None:
             await self.triager.stop()
@@ -300,13 +309,16 @@ class Service:
         self._lock_file = descriptor
 
 
-def sweep(house: House, *, now: datetime) -> list[reminders.Sent]:
-    """Mark what is missed and put what is due in the outbox, batch by batch, as at ``now``."""
+def sweep(house: House, *, now: datetime, queued_at: datetime | None = None) -> list[reminders.Sent]:
+    """Mark what is missed and put what is due in the outbox, batch by batch, as at ``now``.
+
+    ``queued_at`` is the real time, where ``now`` is another.
+    """
     sent: list[reminders.Sent] = []
     while True:
         with house.database.write() as session:
-            missed = reminders.mark_missed(session, house.practice, now=now)
-            batch = reminders.send_due(session, house.practice, now=now)
+            missed = reminders.mark_missed(session, house.practice, now=now, queued_at=queued_at)
+            batch = reminders.send_due(session, house.practice, now=now, queued_at=queued_at)
         sent += batch
         if max(missed, len(batch)) < reminders.BATCH:
             return sent
@@ -352,10 +364,14 @@ class _SlackPorts:
             audit.record(session, audit.SERVICE_CHAIN, at=self.now(), actor=str(actor), act="refused", code=what)
 
 
-async def tick(house: House, *, now: datetime) -> list[reminders.Sent]:
-    """One sweep as at ``now`` without a running service; what is due is really sent before this returns."""
+async def tick(house: House, *, now: datetime, clock: Clock = utc_now) -> tuple[list[reminders.Sent], int]:
+    """One sweep as at ``now`` without a running service; what is due is really sent before this returns.
+
+    Gives what was sent, and how many of these could not be delivered. Only the looking is as at ``now``: leases and
+    retries are the running service's too, and keep the real time.
+    """
     settings = house.settings
-    sent = await asyncio.to_thread(partial(sweep, house, now=now))
+    sent = await asyncio.to_thread(partial(sweep, house, now=now, queued_at=clock()))
     desk = make_desk(house, Console(stderr=True))
     for via in Via:
         worker = DeliveryWorker(
@@ -365,14 +381,16 @@ async def tick(house: House, *, now: datetime) -> list[reminders.Sent]:
             post=make_post(house),
             desk=desk,
             from_name=settings.service.name,
-            clock=lambda: now,
+            clock=clock,
             lease=timedelta(seconds=settings.intake.lease_seconds),
             # A name of its own: the service's leases are not ours to give back, nor ours the service's.
             name=f"tick-{os.getpid()}",
         )
         while await worker.step():
             pass
-    return sent
+    keys = [reminders.notice_key(one.reminder_id) for one in sent]
+    with house.database.read() as session:
+        return sent, sum(outbox.count_failing(session, some) for some in batches(keys, 500))
 
 
 def make_slack_settings(settings: Settings) -> SlackSettings:
@@ -427,7 +445,8 @@ def _listening(house: House) -> Listening:
         host=mail.host,
         port=mail.port,
         protocol=mail.protocol,
-        recipients=frozenset(address.lower() for address in mail.recipients),
+        # Letters ask for replies to our own address: where recipients are named, it is one of them.
+        recipients=frozenset(without_tag(address) for address in (*mail.recipients, mail.address) if mail.recipients),
         max_message=mail.max_message_mib * 1024 * 1024,
         max_recipients=mail.max_recipients,
         max_connections=mail.max_connections,

@@ -74,6 +74,7 @@ class Office(_Section):
     def _opens_before_closing(self) -> Office:
         if self.opens >= self.closes:
             raise ValueError("opens must be before closes")
+        self.calendar()  # raises ValueError, saying what, where days_off and days_on contradict each other
         return self
 
     @property

@@ -59,9 +59,10 @@ def card_panel(card: CaseCard, zone: ZoneInfo) -> RenderableType:
         facts.add_row(TARGET_LABELS.get(due.target, due.target), _due_words(due.due_at, due.state, due.met_at, zone))
     if card.missing:
         facts.add_row("Missing", ", ".join(datum.value.replace("_", " ") for datum in card.missing))
-    facts.add_row("With", card.officer.id if card.officer else "nobody yet")
+    # As text: a name is no markup, whatever brackets are in it.
+    facts.add_row("With", Text(card.officer.id) if card.officer else "nobody yet")
     if card.decision is not None and card.decided_by is not None:
-        facts.add_row("Decision", f"{card.decision.label}, by {card.decided_by.id}")
+        facts.add_row("Decision", Text(f"{card.decision.label}, by {card.decided_by.id}"))
     if card.messages > 1:
         facts.add_row("Messages", str(card.messages))
     lines: list[RenderableType] = []
@@ -75,7 +76,7 @@ def card_panel(card: CaseCard, zone: ZoneInfo) -> RenderableType:
     lines += [Text(f"! {remark.label}", style="bold red") for remark in card.remarks]
     return Panel(
         Group(*lines),
-        title=f"[bold]{card.reference}[/]  {card.status.value.replace('_', ' ')}",
+        title=Text.assemble((card.reference, "bold"), f"  {card.status.value.replace('_', ' ')}"),
         title_align="left",
         border_style="red" if URGENT_FLAGS.intersection(card.flags) else "blue",
     )
@@ -94,6 +95,11 @@ def notice_sentence(notice: Notice, zone: ZoneInfo) -> str:
             return f"{notice.reference}: {target} {verb} {when}.{owner}{late}"
         case NoticeKind.PARKED:
             return f"A message could not be read and is parked ({notice.code}). See: intake-bot parked"
+        case NoticeKind.UNFILED:
+            return (
+                f"A machine's message was kept without a case ({notice.code}), and perhaps more since. "
+                "See: intake-bot messages"
+            )
         case NoticeKind.DELIVERY_FAILED:
             return (
                 f"{notice.reference or 'A letter'}: our letter could not be delivered ({notice.code}). Telephone them."
@@ -121,7 +127,7 @@ def suggestion_text(suggestion: Suggestion, text: str) -> RenderableType:
     for polarity, heading in ((Polarity.FOR, "Evidence for"), (Polarity.AGAINST, "against")):
         words = [f"“{e.text}” ({e.label.replace('_', ' ')})" for e in suggestion.evidence if e.polarity is polarity]
         if words:
-            facts.add_row(heading, "; ".join(words))
+            facts.add_row(heading, Text("; ".join(words)))
     facts.add_row("Made by", f"{suggestion.engine} {suggestion.version}; an officer decides")
     return Group(facts, Text(), marked(suggestion, text))
 

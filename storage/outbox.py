@@ -6,12 +6,13 @@ is one row whose id travels with the post.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from storage.claims import CANCELLED, DONE, PARKED, WAITING, claim
 from storage.engine import Database
@@ -143,13 +144,39 @@ def failed(
     row.error = error
     row.uncertain = row.uncertain or uncertain
     row.lease_by = None
-    if permanent or now - row.created_at > GIVE_UP_AFTER:
+    if permanent or now - (row.give_up_from or row.created_at) > GIVE_UP_AFTER:
         row.state, row.available_at = PARKED, None
     else:
         row.state = WAITING
         row.available_at = now + (retry_after or BACKOFF[min(row.tries, len(BACKOFF)) - 1])
     session.add(row)
     return row.state == PARKED
+
+
+def count_failing(session: Session, keys: Sequence[str]) -> int:
+    """How many of these rows have failed and are not delivered: parked, or waiting for another try."""
+    return session.exec(
+        select(func.count())
+        .select_from(Outgoing)
+        .where(col(Outgoing.key).in_(keys), col(Outgoing.state).in_((PARKED, WAITING)), col(Outgoing.tries) > 0)
+    ).one()
+
+
+def parked(session: Session) -> Sequence[Outgoing]:
+    """What could not be delivered, oldest first."""
+    return session.exec(
+        select(Outgoing).where(col(Outgoing.state) == PARKED).order_by(col(Outgoing.created_at), col(Outgoing.id))
+    ).all()
+
+
+def replay(session: Session, parcel_id: str, *, now: datetime) -> bool:
+    """Put a parked row back in the queue, for as long again. False where nothing is parked under that id."""
+    row = session.exec(select(Outgoing).where(col(Outgoing.id) == parcel_id).with_for_update()).one_or_none()
+    if row is None or row.state != PARKED:
+        return False
+    row.state, row.available_at, row.give_up_from = WAITING, now, now
+    session.add(row)
+    return True
 
 
 def cancel(session: Session, parcel_id: str) -> None:

@@ -6,7 +6,7 @@ Accepting is all that stands between the other side's dot and our 250, so it doe
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -25,6 +25,7 @@ MAX_TRIES = 3
 """Failures after which a thing is parked for an officer."""
 MAX_CLAIMS = 12
 """Takings without an outcome (the process died each time) after which it is parked all the same."""
+TAKEN_TOO_OFTEN = "taken_too_often"
 RETRY_AFTER = (timedelta(seconds=2), timedelta(seconds=15))
 
 
@@ -111,8 +112,19 @@ def accept(
     return identity
 
 
+OnPark = Callable[[Session, str, str], None]
+"""Told of what is parked, by its id and a fixed code, in the transaction that parks it: an officer must see it."""
+
+
 def take(
-    database: Database, vault: Vault, *, now: datetime, lease: timedelta, worker: str, limit: int
+    database: Database,
+    vault: Vault,
+    *,
+    now: datetime,
+    lease: timedelta,
+    worker: str,
+    limit: int,
+    on_park: OnPark | None = None,
 ) -> list[Arrival]:
     """The next things to deal with, leased to ``worker``. Those taken too often without an outcome are parked here."""
     with database.write() as session:
@@ -120,8 +132,10 @@ def take(
         arrivals = []
         for row in rows:
             if row.claims > MAX_CLAIMS:
-                _park(row, "taken_too_often", now)
+                _park(row, TAKEN_TOO_OFTEN, now)
                 session.add(row)
+                if on_park is not None:
+                    on_park(session, row.id, TAKEN_TOO_OFTEN)
                 continue
             arrivals.append(_arrival(session, vault, row))
         return arrivals
@@ -165,6 +179,15 @@ def fail(session: Session, spool_id: str, error: str, *, now: datetime) -> bool:
         row.available_at = now + RETRY_AFTER[min(row.tries, len(RETRY_AFTER)) - 1]
     session.add(row)
     return row.state == PARKED
+
+
+def give_back(session: Session, spool_id: str, *, now: datetime) -> None:
+    """Undo a taking that came to nothing through no fault of the thing taken."""
+    row = session.exec(select(Spooled).where(col(Spooled.id) == spool_id).with_for_update()).one()
+    if row.state == LEASED:
+        row.state, row.lease_by, row.claims = WAITING, None, max(0, row.claims - 1)
+        row.available_at = now + RETRY_AFTER[0]
+        session.add(row)
 
 
 def replay(session: Session, spool_id: str, *, now: datetime) -> bool:

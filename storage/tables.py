@@ -235,6 +235,7 @@ class Outgoing(SQLModel, table=True):
     claims: int = 0
     tries: int = 0
     uncertain: bool = False
+    give_up_from: datetime | None = None
     error: str | None = Field(default=None, max_length=64)
     sent_at: datetime | None = None
     mail_id: str | None = Field(default=None, max_length=255)

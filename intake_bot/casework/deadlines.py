@@ -49,15 +49,17 @@ def start(
 
 
 def meet(session: Session, case: Case, target: str, *, at: datetime, actor: str, because: str) -> None:
-    """The target is met: note when, and cancel what would still have nudged. A missed one stays missed."""
+    """The target is met: note when, and cancel what would still have nudged. What was met too late stays missed.
+
+    What was done in time is met, even where it is only noted after the time: a press that waited, a backdated decision.
+    """
     deadline = session.exec(
         select(Deadline).where(col(Deadline.case_id) == case.id, col(Deadline.target) == target)
     ).one_or_none()
     if deadline is None or deadline.met_at is not None:
         return
     deadline.met_at = at
-    if deadline.state != DeadlineState.MISSED:
-        deadline.state = DeadlineState.MISSED if at > deadline.due_at else DeadlineState.MET
+    deadline.state = DeadlineState.MISSED if at > deadline.due_at else DeadlineState.MET
     session.add(deadline)
     cancelled = cancel_reminders(session, deadline, because=because)
     audit.record(

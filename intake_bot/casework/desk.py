@@ -118,6 +118,7 @@ class CaseView:
 class NoticeKind(StrEnum):
     REMINDER = "reminder"
     PARKED = "parked"
+    UNFILED = "unfiled"
     DELIVERY_FAILED = "delivery_failed"
     ACK_CAPPED = "ack_capped"
 

@@ -28,6 +28,23 @@ def post_card(session: Session, practice: Practice, case: Case, *, now: datetime
     )
 
 
+def post_card_anew(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:
+    """Another card, where the first cannot be updated any more; once for each place that the first had."""
+    place = case.desk_ts
+    case.desk_channel = case.desk_ts = None
+    session.add(case)
+    outbox.put(
+        session,
+        practice.vault,
+        key=f"card:{case.id}:{place}",
+        via=Via.DESK,
+        kind=Kind.CARD,
+        now=now,
+        content={},
+        case_id=case.id,
+    )
+
+
 def update_card(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:
     """The case has changed: count its revision up and have the card drawn anew, from whatever is then true."""
     case.revision += 1

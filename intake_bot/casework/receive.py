@@ -16,7 +16,7 @@ from typing import Any
 from sqlmodel import Session, col, func, select
 
 from intake_bot.casework import deadlines, desk_queue
-from intake_bot.casework.desk import SYSTEM
+from intake_bot.casework.desk import SYSTEM, Notice, NoticeKind
 from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, TRIAGE, Practice
 from intake_bot.casework.sectors import sector_of
 from intake_bot.casework.vocabulary import Remark, Status
@@ -59,6 +59,8 @@ class Incoming:
     attachments: tuple[dict[str, Any], ...] = ()
     machine_reason: str | None = None
     machine_opens_case: bool = True
+    machine_for_a_person: bool = False
+    """It answers in its sender's name, so the sender must be a participant."""
     answers: tuple[str, ...] = ()
     """For machine-sent answers: the Message-IDs that they are about."""
     sender_trust: str = "none"
@@ -176,6 +178,9 @@ def file(
                 code=incoming.machine_reason,
                 detail={"message": incoming.id},
             )
+            # One line an hour, however many come: somebody must look, since a consultation may hide among them.
+            notice = Notice(NoticeKind.UNFILED, code=incoming.machine_reason)
+            desk_queue.post_notice(session, practice, notice, key=f"unfiled:{now:%Y-%m-%dT%H}", now=now)
             return Filed(Outcome.UNFILED, incoming.id)
 
 
@@ -306,8 +311,18 @@ def _may_join(session: Session, practice: Practice, incoming: Incoming, case_id:
 def _case_answered_by_machine(session: Session, practice: Practice, incoming: Incoming) -> str | None:
     """The case that a bounce or an out-of-office answers: it must name what only our own mail could tell it.
 
-    That is the case's reply address or a Message-ID of *ours* (both unguessable); a mailer-daemon is no participant.
+    That is the case's reply address or a Message-ID of *ours* (both unguessable). A mailer-daemon is no participant; but
+    whoever has a reply sent in their name must be one, and nothing joins whose authentication failed.
     """
+    if incoming.sender_trust == "fail":
+        return None
+    case_id = _case_named_to_machine(session, practice, incoming)
+    if case_id is not None and incoming.machine_for_a_person and not _may_join(session, practice, incoming, case_id):
+        return None
+    return case_id
+
+
+def _case_named_to_machine(session: Session, practice: Practice, incoming: Incoming) -> str | None:
     tags = [tag for recipient in incoming.recipients if (tag := practice.reply_tag_of(recipient))]
     if tags:
         case_id = session.exec(select(Case.id).where(col(Case.reply_tag).in_(tags))).first()

@@ -32,8 +32,13 @@ class Sent:
     sent_at: datetime
 
 
-def mark_missed(session: Session, practice: Practice, *, now: datetime, limit: int = BATCH) -> int:
-    """Deadlines whose time has passed become missed, and their cards say so; how many there were."""
+def mark_missed(
+    session: Session, practice: Practice, *, now: datetime, queued_at: datetime | None = None, limit: int = BATCH
+) -> int:
+    """Deadlines whose time has passed become missed, and their cards say so; how many there were.
+
+    ``queued_at`` is the real time, where ``now`` is only the time to look as at.
+    """
     rows = session.exec(
         select(Deadline, Case)
         .where(
@@ -49,12 +54,17 @@ def mark_missed(session: Session, practice: Practice, *, now: datetime, limit: i
         deadline.state = DeadlineState.MISSED
         session.add(deadline)
         audit.record(session, case.id, at=now, actor=str(SYSTEM), act="target_missed", code=deadline.target)
-        desk_queue.update_card(session, practice, case, now=now)
+        desk_queue.update_card(session, practice, case, now=queued_at or now)
     return len(rows)
 
 
-def send_due(session: Session, practice: Practice, *, now: datetime, limit: int = BATCH) -> list[Sent]:
-    """Put up to ``limit`` due reminders in the outbox, oldest first, and mark them sent, or late."""
+def send_due(
+    session: Session, practice: Practice, *, now: datetime, queued_at: datetime | None = None, limit: int = BATCH
+) -> list[Sent]:
+    """Put up to ``limit`` due reminders in the outbox, oldest first, and mark them sent, or late.
+
+    ``queued_at`` as for :func:`mark_missed`.
+    """
     rows = session.exec(
         select(Reminder, Deadline, Case)
         .where(
@@ -83,7 +93,9 @@ def send_due(session: Session, practice: Practice, *, now: datetime, limit: int 
             late=late,
             owner=Actor.parse(case.officer) if case.officer else None,
         )
-        desk_queue.post_notice(session, practice, notice, key=f"reminder:{reminder.id}", now=now, case_id=case.id)
+        desk_queue.post_notice(
+            session, practice, notice, key=notice_key(reminder.id), now=queued_at or now, case_id=case.id
+        )
         audit.record(
             session,
             case.id,
@@ -106,3 +118,8 @@ def send_due(session: Session, practice: Practice, *, now: datetime, limit: int 
             )
         )
     return sent
+
+
+def notice_key(reminder_id: str) -> str:
+    """The outbox key of a reminder's notice: one reminder is one row."""
+    return f"reminder:{reminder_id}"

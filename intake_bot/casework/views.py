@@ -12,7 +12,7 @@ from intake_bot.casework import deadlines
 from intake_bot.casework.desk import Actor, CaseCard, CaseView, DecisionView, DueTime, MessageView
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import DeadlineState, DecisionKind, Remark, ReminderState, Status
-from storage import audit, spool
+from storage import audit, outbox, spool
 from storage.claims import PARKED
 from storage.spool import waiting_states
 from storage.tables import (
@@ -212,6 +212,36 @@ def messages_json(session: Session, practice: Practice, *, since: datetime | Non
             yield _parked_json(waiting.pop(0))
         yield _message_json(practice, row, references.get(row.case_id or ""))
     yield from map(_parked_json, waiting)
+
+
+def parked_json(session: Session) -> list[dict[str, Any]]:
+    """What could not be dealt with or delivered, oldest first: ids, times and codes."""
+    lines = [
+        {
+            "id": row.id,
+            "channel": row.channel,
+            "direction": "in",
+            "kind": "message",
+            "received_at": rfc3339(row.received_at),
+            "error": row.error,
+            "case": None,
+        }
+        for row in spool.parked(session)
+    ]
+    for parcel in outbox.parked(session):
+        case = session.get(Case, parcel.case_id) if parcel.case_id else None
+        lines.append(
+            {
+                "id": parcel.id,
+                "channel": parcel.channel,
+                "direction": "out",
+                "kind": parcel.kind,
+                "received_at": rfc3339(parcel.created_at),
+                "error": parcel.error,
+                "case": case.reference if case else None,
+            }
+        )
+    return lines
 
 
 def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any]:

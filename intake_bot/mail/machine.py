@@ -20,10 +20,17 @@ OWN_HEADER = "x-intake-bot"
 
 @dataclass(frozen=True, slots=True)
 class MachineMark:
-    """Why a message counts as machine-sent (a fixed code) and whether it may open a case all the same."""
+    """Why a message counts as machine-sent (a fixed code) and whether it may open a case all the same.
+
+    ``for_a_person``: it answers in somebody's name (a vacation reply), so it is that person who must be a participant.
+    """
 
     reason: str
     opens_case: bool
+    for_a_person: bool = False
+
+
+_FOR_A_PERSON = frozenset({"auto_replied", "precedence_auto_reply", "x_autoreply", "vacation_subject"})
 
 
 _REPORTS = {
@@ -40,7 +47,10 @@ _REPORT_PARTS = {
 }
 _HEADERS_ONLY = {"text/rfc822-headers", "message/global-headers"}
 
-_MAILER_DAEMON = re.compile(r"(?i)\bmailer-daemon\b|^microsoftexchange[0-9a-f]{32}@|^(?:mail)?(?:bounces?|mdaemon)@")
+_MAILER_DAEMON = re.compile(r"(?i)\bmailer-daemon\b|^microsoftexchange[0-9a-f]{32}@|^mdaemon@")
+# As an author it is a machine that reports; as an envelope sender it is also where portals and bulk programs have their own
+# bounces sent, and says nothing about what they carry.
+_BOUNCE_ADDRESS = re.compile(r"(?i)^(?:mail)?bounces?@")
 _BOUNCE_SUBJECT = re.compile(
     r"(?i)\s*(?:undeliver(?:able|ed)|delivery status notification|delivery (?:has )?fail|delivery failure|"
     r"mail delivery (?:failed|failure|system|subsystem)|returned mail\b|failure notice|message undeliverable|"
@@ -52,7 +62,8 @@ _BOUNCE_BODY = re.compile(
     r"delivery (?:to .{1,80} )?(?:has )?failed|returned to sender|permanent (?:fatal )?error|does not like recipient"
 )
 # Whole prefixes at the very start: "Re: Automatic reply" typed by a person is none. The weak ones are also words
-# that a person may begin a subject with, so they count only before a colon or as the whole subject.
+# that a person may begin a subject with, so they count only before a colon or as the whole subject; those that are
+# everyday words of English (a school writes about an absence) count only in what answers something.
 _STRONG_SUBJECTS = (
     "automatic reply|automatic response|auto-?\\s?reply|auto-?\\s?response|automated (?:reply|response)|autoresponder|"
     "out of (?:the )?office auto-?\\s?reply|vacation (?:reply|response|message|auto-?reply)|ateb awtomatig|ymateb awtomatig|"
@@ -66,10 +77,11 @@ _STRONG_SUBJECTS = (
 )
 _WEAK_SUBJECTS = (
     "out of (?:the )?office|ooo|oof|away from (?:my )?(?:the )?office|allan o['’]r swyddfa|abwesend|abwesenheit|"
-    "nicht im büro|absence du bureau|absent(?:e)? du bureau|absence|fuera de la oficina|fuori (?:sede|ufficio)|"
+    "nicht im büro|absence du bureau|absent(?:e)? du bureau|fuera de la oficina|fuori (?:sede|ufficio)|"
     "assente|fora do escritório|ausência|afwezig|niet aanwezig|frånvaro|ikke til stede|fraværende|poissa|"
     "nieobecność|poza biurem|mimo kancelář|nepřítomnost|нет на месте"
 )
+_EVERYDAY_SUBJECT = re.compile(r"(?i)\s*(?:absence|absent|away|on leave|annual leave)\s*(?::|$)")
 _GATEWAY_TAG = re.compile(
     r"(?i)\s*(?:\[[^\]]{0,20}ext(?:ernal|ern)?[^\]]{0,20}\]|\*+\s*external\s*\*+|external\s*:)\s*"
 )
@@ -101,7 +113,7 @@ def machine_mark(
     """
     reason = _about_our_mail(parts, envelope_from, from_addresses, subject, opening)
     if reason:
-        return MachineMark(reason, opens_case=False)
+        return MachineMark(reason, opens_case=False, for_a_person=reason in _FOR_A_PERSON)
     reason = next(_otherwise_marked(parts[0].fields, envelope_from, from_addresses, own_addresses), None)
     return MachineMark(reason, opens_case=True) if reason else None
 
@@ -135,8 +147,10 @@ def _about_our_mail(
     if OWN_HEADER in fields:
         return "own_mail"
     null_sender = is_null_sender(envelope_from)
-    daemon = any(_MAILER_DAEMON.search(address) for address in (*from_addresses, envelope_from)) or bool(
-        not from_addresses and _MAILER_DAEMON.search(fields.text("from"))
+    daemon = (
+        any(_MAILER_DAEMON.search(address) for address in (*from_addresses, envelope_from))
+        or any(_BOUNCE_ADDRESS.match(address) for address in from_addresses)
+        or bool(not from_addresses and _MAILER_DAEMON.search(fields.text("from")))
     )
     report = _report(parts, nested=null_sender or daemon)
     if report:
@@ -146,9 +160,11 @@ def _about_our_mail(
     postmaster = any(address.lower().startswith("postmaster@") for address in (*from_addresses, envelope_from))
     if daemon:
         return "mailer_daemon"
-    if (null_sender or postmaster) and (_BOUNCE_SUBJECT.match(subject) or _BOUNCE_BODY.search(opening[:2_000])):
+    if (null_sender or postmaster or _BOUNCE_ADDRESS.match(envelope_from)) and (
+        _BOUNCE_SUBJECT.match(subject) or _BOUNCE_BODY.search(opening[:2_000])
+    ):
         return "bounce"
-    return next(_vacation(fields, subject), None)
+    return next(_vacation(fields, subject, answers=null_sender or _answers_something(fields)), None)
 
 
 def _report(parts: Sequence[Part], *, nested: bool) -> str | None:
@@ -173,7 +189,11 @@ def _report(parts: Sequence[Part], *, nested: bool) -> str | None:
     return None
 
 
-def _vacation(fields: Fields, subject: str) -> Iterator[str]:
+def _answers_something(fields: Fields) -> bool:
+    return any(fields.text(name).strip() for name in ("in-reply-to", "references"))
+
+
+def _vacation(fields: Fields, subject: str, *, answers: bool) -> Iterator[str]:
     """Every sign of a vacation reply (RFC 3834 § 5 and what came before it)."""
     if "auto-replied" in _keywords(fields, "auto-submitted"):
         yield "auto_replied"
@@ -187,7 +207,7 @@ def _vacation(fields: Fields, subject: str) -> Iterator[str]:
         yield "x_autoreply"
     while (tag := _GATEWAY_TAG.match(subject)) and tag.end():
         subject = subject[tag.end() :]
-    if _VACATION_SUBJECT.match(subject):
+    if _VACATION_SUBJECT.match(subject) or (answers and _EVERYDAY_SUBJECT.match(subject)):
         yield "vacation_subject"
 
 

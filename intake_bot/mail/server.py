@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from intake_bot.mail.addresses import without_tag
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +98,7 @@ class MailServer:
 
 
 class _Counted(SMTP):
-    """A connection that counts itself, and says 421 when there are too many."""
+    """A connection that counts itself, says 421 when there are too many, and is let go when it is really silent."""
 
     line_length_limit = LINE_LIMIT
 
@@ -119,13 +121,40 @@ class _Counted(SMTP):
             self._open_connections.discard(self)
             super().connection_lost(error)
 
+    def data_received(self, data: bytes) -> None:
+        # aiosmtpd counts from the last command: a large message over a slow line would be cut each time it comes.
+        if self._timeout_handle is not None:
+            self._reset_timeout()
+        super().data_received(data)
+
+    @contextlib.contextmanager
+    def waiting_for_us(self) -> Iterator[None]:
+        """While we work, the client's silence is not its own."""
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+        try:
+            yield
+        finally:
+            if self.transport is not None:
+                self._reset_timeout()
+
 
 class _Smtp(_Counted):
     pass
 
 
 class _Lmtp(_Counted, LMTP):
-    pass
+    """After the data there is one answer for each recipient, whatever the answer is (RFC 2033 section 4.2)."""
+
+    _answers = 0
+
+    async def push(self, status: str | bytes) -> None:
+        text = status.decode("ascii") if isinstance(status, bytes) else status
+        if text.startswith("354") and self.envelope is not None:
+            self._answers = len(self.envelope.rcpt_tos)
+        elif self._answers:
+            text, self._answers = "\r\n".join([text] * self._answers), 0
+        await super().push(text)
 
 
 class _Handler:
@@ -137,27 +166,28 @@ class _Handler:
         self.idle.set()
 
     async def handle_RCPT(  # noqa: N802 (aiosmtpd's names)
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+        self, server: _Counted, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if len(envelope.rcpt_tos) >= self._listening.max_recipients:
             return TOO_MANY_RECIPIENTS
-        if self._listening.recipients and _without_tag(address) not in self._listening.recipients:
+        if self._listening.recipients and without_tag(address) not in self._listening.recipients:
             return UNKNOWN_RECIPIENT
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: _Counted, session: Session, envelope: Envelope) -> str:  # noqa: N802
         raw = envelope.original_content or b""
         facts = {
-            "from": envelope.mail_from or "",
-            "to": list(envelope.rcpt_tos),
+            "from": _text(envelope.mail_from or ""),
+            "to": [_text(address) for address in envelope.rcpt_tos],
             "client": session.peer[0] if isinstance(session.peer, tuple) else "",
         }
         self._accepting += 1
         self.idle.clear()
         try:
-            identity = await self._accept(bytes(raw), facts)
+            with server.waiting_for_us():
+                identity = await self._accept(bytes(raw), facts)
         except Exception:  # whatever it was, the client must keep the message and come again
             log.exception("a message was not kept")
             answer = FAULT
@@ -168,9 +198,6 @@ class _Handler:
             self._accepting -= 1
             if not self._accepting:
                 self.idle.set()
-        if self._listening.protocol == "lmtp":
-            # RFC 2033 section 4.2: one answer for each recipient.
-            return "\r\n".join([answer] * len(envelope.rcpt_tos))
         return answer
 
     async def handle_exception(self, error: Exception) -> str:
@@ -178,7 +205,6 @@ class _Handler:
         return FAULT
 
 
-def _without_tag(address: str) -> str:
-    """``Local+tag@Domain`` as ``local@domain``: mail addresses of ours are matched whatever their letter case."""
-    local, _, domain = address.lower().rpartition("@")
-    return f"{local.partition('+')[0]}@{domain}"
+def _text(address: str) -> str:
+    """An envelope address as text: bytes that are no UTF-8 (Latin-1, from programs older than SMTPUTF8) are written out."""
+    return address.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -176,6 +176,11 @@ def _notice(notice: Notice, say: Say, name: Callable[[Actor], str]) -> str:
         case NoticeKind.PARKED:
             what = "A message" if notice.count == 1 else f"{notice.count} messages"
             return f"{what} could not be dealt with and waits for an officer ({code}). See: intake-bot parked"
+        case NoticeKind.UNFILED:
+            return (
+                f"A machine's message was kept without a case ({code}), and perhaps more since. "
+                "See: intake-bot messages"
+            )
         case NoticeKind.DELIVERY_FAILED:
             return f"{reference or 'A letter'}: our letter could not be delivered ({code}). Telephone them."
         case NoticeKind.ACK_CAPPED:

@@ -60,6 +60,27 @@ def test_it_is_kept_and_becomes_a_case(what: str, house: House, service: Service
     assert house.json("status")[0]["parked"] == 0
 
 
+def test_an_envelope_that_is_no_utf_8_is_kept(house: House, service: Service) -> None:
+    with smtplib.SMTP("127.0.0.1", service.port, timeout=30) as client:
+        client.ehlo()
+        client.send(b"MAIL FROM:<j\xf6rg@oak.example>\r\n")
+        assert client.getreply()[0] == 250
+        client.rcpt(TO)
+        assert client.data(mail(message_id="<latin@oak.example>"))[0] == 250
+    service.settle()
+
+
+@pytest.mark.parametrize("address", ["john..smith@oak.example", "j\u00f6s\u00e9@oak.example"])
+def test_an_address_that_cannot_be_answered_is_said_so_on_the_card(
+    address: str, house: House, service: Service
+) -> None:
+    raw = mail(message_id=None).replace(b"dsl@brookfield.example", address.encode())
+    assert service.send(raw)[0] == 250
+    service.settle()
+    newest = house.json("cases")[-1]
+    assert set(newest["remarks"]) == {"not_acknowledged_no_address", "no_suggestion"}
+
+
 def test_a_nest_of_three_megabytes_is_parked_whole_and_can_be_filed(house: House, service: Service) -> None:
     raw = nest(depth=3000, filler=1000)
     assert len(raw) > 3_000_000
@@ -102,7 +123,7 @@ def test_a_message_over_the_limit_is_refused_before_it_is_sent(tmp_path: Path) -
 
 
 def test_only_named_recipients_are_taken(tmp_path: Path) -> None:
-    house = House(tmp_path, triage_enabled="false", mail_recipients=TO)
+    house = House(tmp_path, triage_enabled="false", mail_recipients=TO, mail_address="desk@elmshire.example")
     service = house.serve().ready()
     with smtplib.SMTP("127.0.0.1", service.port, timeout=30) as client:
         client.ehlo()
@@ -110,6 +131,7 @@ def test_only_named_recipients_are_taken(tmp_path: Path) -> None:
         assert client.rcpt("somebody@elsewhere.example")[0] == 550
         assert client.rcpt(TO.upper())[0] == 250
         assert client.rcpt(TO.replace("@", "+tag@"))[0] == 250
+        assert client.rcpt("desk+tag@elmshire.example")[0] == 250  # where our letters ask for replies
     service.stop()
 
 
@@ -141,6 +163,22 @@ def test_lmtp_answers_for_each_recipient(tmp_path: Path) -> None:
         assert [client.getreply()[0] for _ in range(2)] == [250, 250]
     service.settle()
     assert len(house.json("cases")) == 1
+    service.stop()
+
+
+def test_lmtp_refuses_for_each_recipient_too(tmp_path: Path) -> None:
+    house = House(tmp_path, triage_enabled="false", mail_protocol="lmtp", mail_max_message_mib="1")
+    service = house.serve().ready()
+    with smtplib.LMTP("127.0.0.1", service.port, timeout=10) as client:
+        client.ehlo()
+        client.mail("a@school.example")
+        client.rcpt(TO)
+        client.rcpt(TO.replace("@", "+x@"))
+        client.putcmd("data")
+        assert client.getreply()[0] == 354
+        client.send(mail("x" * 2_000_000) + b"\r\n.\r\n")
+        assert [client.getreply()[0] for _ in range(2)] == [552, 552]
+        assert client.noop()[0] == 250
     service.stop()
 
 

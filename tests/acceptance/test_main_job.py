@@ -9,6 +9,8 @@ import re
 import signal
 import smtplib
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -282,6 +284,33 @@ def test_sigterm_in_the_middle_of_a_message_lets_the_client_finish_or_come_again
     wait_until(lambda: len(house.json("cases")) == 20)
     again.settle()
     again.stop()
+
+
+def test_an_officer_who_pages_holds_nobody_up(tmp_path: Path) -> None:
+    house = House(tmp_path, triage_enabled="false")
+    service = house.serve().ready()
+    service.send(mail("A long account. " * 20_000))
+    service.settle()
+    (case,) = house.json("cases")
+    pager = subprocess.Popen(
+        [sys.executable, "-m", "intake_bot", "show", case["case"], "--json", "--data", str(house.data)],
+        env=house.environment,
+        stdout=subprocess.PIPE,
+    )
+    assert pager.stdout is not None
+    pager.stdout.read(1)  # it is printing, and nobody reads on
+    assert service.send(mail(message_id="<two@school.example>"))[0] == 250
+    wait_until(lambda: len(house.json("cases")) == 2, seconds=10)
+    pager.kill()
+    pager.wait()
+    pager.stdout.close()
+    service.stop()
+
+
+def test_sigterm_before_the_service_runs_ends_with_0(tmp_path: Path) -> None:
+    service = House(tmp_path, triage_enabled="false").serve()
+    service.wait_for(re.compile("is starting"))
+    service.stop()
 
 
 def test_two_services_do_not_share_a_folder(tmp_path: Path) -> None:

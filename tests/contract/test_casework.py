@@ -271,6 +271,42 @@ def test_knowing_the_referrer_s_message_id_files_no_machine_mail_on_the_case(des
     assert desk.file(forged, None).outcome is Outcome.UNFILED
 
 
+@pytest.mark.parametrize(
+    ("sender", "trust", "joins"),
+    [
+        ("dsl@school.example", "pass", True),
+        ("dsl@school.example", "fail", False),
+        ("accused@elsewhere.example", "pass", False),
+    ],
+)
+def test_a_vacation_reply_joins_only_in_a_participant_s_name(sender: str, trust: str, joins: bool, desk: Desk) -> None:
+    first = desk.opened()
+    with desk.database.read() as session:
+        tag = session.get_one(Case, first.case_id).reply_tag
+    reply = desk.incoming(
+        sender=sender,
+        sender_trust=trust,
+        recipients=(desk.practice.reply_address(tag),),
+        machine_reason="auto_replied",
+        machine_opens_case=False,
+        machine_for_a_person=True,
+    )
+    filed = desk.file(reply)
+    assert (filed.outcome, filed.case_id) == ((Outcome.JOINED, first.case_id) if joins else (Outcome.UNFILED, None))
+    told = desk.count(Outgoing, col(Outgoing.kind) == Kind.NOTICE)
+    assert told == (0 if joins else 1)
+
+
+def test_a_decision_made_in_time_and_noted_late_has_met_its_target(desk: Desk) -> None:
+    filed = desk.opened()
+    late = FRIDAY_1640 + timedelta(days=4)
+    desk.tick(late)
+    assert [d["state"] for d in desk.show(filed)["deadlines"]] == ["missed"]
+    desk.perform(replace(referral(filed.case_id), decision=DecisionKind.CONSULTATION), now=late, at=FRIDAY_1640)
+    (deadline,) = desk.show(filed)["deadlines"]
+    assert (deadline["state"], deadline["met_at"]) == ("met", "2026-11-27T16:40:00Z")
+
+
 def test_a_robot_that_hides_gets_two_answers_to_the_same_words(desk: Desk) -> None:
     for number in range(5):
         desk.opened(body_text=f"We have received your message {number}.")

@@ -91,6 +91,20 @@ def test_a_lasting_refusal_parks_it(database: Database, vault: Vault) -> None:
     assert take(database, vault, now=FRIDAY_1640 + timedelta(days=30)) == []
 
 
+def test_what_is_parked_is_seen_and_can_be_sent_again(database: Database, vault: Vault) -> None:
+    put(database, vault)
+    (parcel,) = take(database, vault)
+    much_later = FRIDAY_1640 + outbox.GIVE_UP_AFTER * 2
+    with database.write() as session:
+        outbox.failed(session, parcel.id, "relay_refused", now=FRIDAY_1640, permanent=True)
+        assert [row.id for row in outbox.parked(session)] == [parcel.id]
+        assert outbox.replay(session, parcel.id, now=much_later)
+        assert not outbox.replay(session, parcel.id, now=much_later)
+        assert not outbox.failed(session, parcel.id, "relay_refused", now=much_later)
+    (again,) = take(database, vault, now=much_later + LEASE)
+    assert again.id == parcel.id
+
+
 def test_days_of_trouble_park_it_and_drop_nothing(database: Database, vault: Vault) -> None:
     put(database, vault)
     (parcel,) = take(database, vault)

@@ -130,6 +130,29 @@ def test_what_kills_the_process_each_time_is_parked_in_the_end(database: Databas
         assert [row.error for row in spool.parked(session)] == ["taken_too_often"]
 
 
+def test_what_is_parked_for_being_taken_too_often_is_told_of_and_a_taking_given_back_does_not_count(
+    database: Database, vault: Vault
+) -> None:
+    identity = accept(database, vault)
+    told: list[tuple[str, str]] = []
+    now = FRIDAY_1640
+    for taking in range(spool.MAX_CLAIMS + 4):
+        arrivals = spool.take(
+            database,
+            vault,
+            now=now,
+            lease=LEASE,
+            worker="one",
+            limit=1,
+            on_park=lambda _session, parked, code: told.append((parked, code)),
+        )
+        if taking < 3:
+            with database.write() as session:
+                spool.give_back(session, arrivals[0].id, now=now)
+        now += LEASE
+    assert told == [(identity, "taken_too_often")]
+
+
 def test_finishing_happens_once(database: Database, vault: Vault) -> None:
     identity = accept(database, vault)
     assert identity is not None

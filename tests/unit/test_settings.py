@@ -41,6 +41,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("", {"INTAKE_BOT_MAIL_PROT": "1"}, "INTAKE_BOT_MAIL_PROT"),
         ("[mail]\nport = 'many'", {}, "mail.port"),
         ("[office]\nopens = 17:00:00\ncloses = 09:00:00", {}, "office"),
+        ("[office]\ndays_off = [2026-12-24]\ndays_on = [2026-12-24]", {}, "2026-12-24"),
         ("[office]\ntimezone = 'Mars/Olympus'", {}, "office.timezone"),
         ("[reminders]\ntriage = ['soon']", {}, "reminders.triage"),
         ("[mail]\nhost = '0.0.0.0'", {}, "recipients"),

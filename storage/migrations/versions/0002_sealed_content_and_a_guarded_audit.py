@@ -37,6 +37,7 @@ def upgrade() -> None:
     op.add_column("audit_heads", sa.Column("signed_seq", sa.Integer(), nullable=False, server_default="0"))
     op.create_index("ix_cases_concluded_at", "cases", ["concluded_at"])
     op.create_index("ix_cases_review_at", "cases", ["review_at"])
+    op.add_column("outbox", sa.Column("give_up_from", UTCDateTime(), nullable=True))
     op.create_table(
         "destructions",
         sa.Column("key_id", AutoString(length=32), nullable=False),

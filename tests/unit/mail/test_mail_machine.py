@@ -86,6 +86,9 @@ def test_is_marked_and_may_be_a_consultation(header: str, reason: str) -> None:
         "Subject: Re: Automatic reply: Advice",
         "Subject: Out of office hours contact with a pupil",
         "Subject: Absence of a first aider on the trip",
+        "Subject: Absence",
+        "Subject: Absence: member of staff suspended",
+        "Subject: On leave: our caretaker",
         "Subject: Automatic reply was all that we had",
         "Subject: Undelivered letters to a parent",
         "From: No reply <no-reply@portal.example>",
@@ -95,6 +98,26 @@ def test_is_marked_and_may_be_a_consultation(header: str, reason: str) -> None:
 )
 def test_a_person_is_a_person(header: str) -> None:
     assert read_with(header).machine is None
+
+
+def test_a_portal_that_has_its_bounces_sent_elsewhere_is_no_bounce() -> None:
+    headers = ("From: Forms <forms@oakfield.example>", "Auto-Submitted: auto-generated")
+    portal = read_with(*headers, envelope_from="bounce@forms.oakfield.example").machine
+    assert portal is not None
+    assert (portal.reason, portal.opens_case) == ("auto_submitted", True)
+    assert read_with(envelope_from="bounces@mailer.oakfield.example").machine is None
+    bounce = read_with(
+        "Subject: Undelivered Mail Returned to Sender", envelope_from="bounces@mailer.oakfield.example"
+    ).machine
+    assert bounce is not None
+    assert not bounce.opens_case
+
+
+@pytest.mark.parametrize("subject", ["Absence", "Absence: Advice", "On leave: Consultation received"])
+def test_an_everyday_word_is_a_vacation_reply_where_it_answers_something(subject: str) -> None:
+    mark = read_with(f"Subject: {subject}", "In-Reply-To: <out-1@council.example>").machine
+    assert mark is not None
+    assert (mark.reason, mark.opens_case, mark.for_a_person) == ("vacation_subject", False, True)
 
 
 @pytest.mark.parametrize("null", ["", "<>"])

@@ -252,5 +252,5 @@ def test_reply_to_is_taken_only_when_plain() -> None:
 
 def test_json_is_one_object_that_other_programs_can_read() -> None:
     data = json.loads(read_one(message("Auto-Submitted: auto-generated")).to_json())
-    assert data["machine"] == {"reason": "auto_submitted", "opens_case": True}
+    assert data["machine"] == {"reason": "auto_submitted", "opens_case": True, "for_a_person": False}
     assert Reading.from_json(json.dumps(data)).machine == MachineMark("auto_submitted", opens_case=True)
