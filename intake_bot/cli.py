@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from intake_bot import keys_commands
 from intake_bot.command import (
     DEFAULT_DATA,
     EXIT_FAILED,
@@ -47,6 +48,7 @@ config_app = typer.Typer(no_args_is_help=True, help="The configuration.")
 model_app = typer.Typer(no_args_is_help=True, help="The triage model.")
 app.add_typer(config_app, name="config")
 app.add_typer(model_app, name="model")
+keys_commands.add_to(app)
 
 
 def main() -> None:
@@ -478,16 +480,17 @@ def file_unread(
 
 @app.command()
 def verify(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
-    """Prove the audit chains; names the first broken link of each."""
-    from storage import audit
+    """Prove that the record is whole: audit chains, signed heads, keys, and every sealed value. Names what does not hold."""
+    from storage.verify import faults
 
+    broken = False
     with opened_house(config, data) as house, house.database.read() as session:
-        broken = list(audit.broken_links(session))
-    for fault in broken:
-        print(fault)
+        for fault in faults(session, house.practice.vault):
+            broken = True
+            print(fault, flush=True)
     if broken:
         raise typer.Exit(EXIT_FAILED)
-    print("the audit chains hold")
+    print("the audit chains, the signed heads, the keys and every sealed value hold")
 
 
 @app.command()

@@ -46,14 +46,30 @@ def _database(house: House) -> list[Finding]:
     with house.database.engine.connect() as connection:
         connection.execute(text("SELECT 1"))
         revision = schema.current(connection)
-    return [
-        Finding("database", "ok", f"{kind}, revision {revision}"),
-        Finding(
-            "content",
-            "note",
-            "content is not encrypted at rest by this version: keep the data folder on an encrypted disk",
-        ),
-    ]
+    return [Finding("database", "ok", f"{kind}, revision {revision}"), *_keys(house)]
+
+
+def _keys(house: House) -> list[Finding]:
+    findings = []
+    if not house.keys.has_recovery_key:
+        findings.append(
+            Finding(
+                "keys",
+                "note",
+                "no recovery key has been taken: if the master key is lost, everything is; intake-bot keys recovery",
+            )
+        )
+    same_server = house.keys.database.engine.url == house.database.engine.url
+    if same_server:
+        findings.append(
+            Finding(
+                "keys",
+                "note",
+                "the key store lies in the content's PostgreSQL: a destroyed key lives on in that server's own backups "
+                "and archives for as long as they are kept; set keys.store to another database",
+            )
+        )
+    return findings or [Finding("keys", "ok", "the master key opens the key store, and a recovery key was taken")]
 
 
 def _folder(house: House) -> list[Finding]:

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ from storage.claims import release_leases
 from storage.outbox import Via
 from storage.spool import Channel
 from storage.tables import LAST_SLACK_PING, Case, Meta
+from storage.verify import signing_key
 from triage.suggestion import Suggestion
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class Service:
         self._stopping = False
         self._intake_wake, self._mail_wake, self._desk_wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._lock_file: int | None = None
+        self._signed_on: date | None = None
 
         self.slack: SlackConnection | None = None
         if desk is None and settings.slack.enabled:
@@ -228,11 +230,27 @@ class Service:
             await asyncio.sleep(0.02)
 
     def _sweep(self) -> list[reminders.Sent]:
+        self.house.keys.forget_destroyed()
+        self._sign_heads()
         if self.slack is not None and self.slack.last_ping is not None:
             # Other processes (status, doctor) read it from here.
             with self.house.database.write() as session:
                 session.merge(Meta(name=LAST_SLACK_PING, value=self.slack.last_ping.isoformat()))
         return sweep(self.house, now=self.clock())
+
+    def _sign_heads(self) -> None:
+        """At least once a day, and at the first sweep of a run, so that a case taken away whole shows."""
+        today = self.clock().date()
+        if self._signed_on == today:
+            return
+        keys = self.house.keys
+        while True:
+            with self.house.database.write() as session:
+                signed = audit.sign_heads(session, signing_key(keys), now=self.clock())
+            if signed is None:
+                break
+            keys.note_signed_head(f"{signed.seq}:{signed.hash}")
+        self._signed_on = today
 
     async def accept_slack(self, key: str, payload: bytes, case_id: str) -> bool:
         """Keep what an officer asked for, until the worker does it; False where it was kept before."""

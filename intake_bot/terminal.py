@@ -161,6 +161,9 @@ def print_case(view: CaseView, zone: ZoneInfo, console: Console | None = None) -
     console.rule("Deadlines", align="left")
     for sentence in view.explanations:
         console.print(Text(sentence))
+    console.rule("History", align="left")
+    for sentence in view.history:
+        console.print(Text(sentence))
 
 
 def _due_words(due_at: datetime, state: DeadlineState, met_at: datetime | None, zone: ZoneInfo) -> str:

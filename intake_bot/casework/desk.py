@@ -113,6 +113,8 @@ class CaseView:
     """How each deadline was reached, in sentences."""
     proposed_links: tuple[str, ...]
     """References of cases that this one may belong to."""
+    history: tuple[str, ...] = ()
+    """What was done with the case, a sentence each, oldest first."""
 
 
 class NoticeKind(StrEnum):

@@ -10,6 +10,7 @@ from sqlmodel import Session, col, func, select
 
 from intake_bot.casework import deadlines
 from intake_bot.casework.desk import Actor, CaseCard, CaseView, DecisionView, DueTime, MessageView
+from intake_bot.casework.history import history
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import DeadlineState, DecisionKind, Remark, ReminderState, Status
 from storage import audit, outbox, spool
@@ -121,6 +122,7 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
             sentence for row in deadlines.of_case(session, case.id) for sentence in deadlines.explained(row)
         ),
         proposed_links=tuple(links),
+        history=tuple(history(session, case, practice.calendar.zone)),
     )
 
 

@@ -75,6 +75,8 @@ def view_modal(view: CaseView, zone: ZoneInfo) -> dict[str, Any]:
     blocks += _messages(view, reference, zone)
     if view.explanations:
         blocks += [_header("Deadlines"), rich([Piece(_cut_lines(view.explanations, reference))])]
+    if view.history:
+        blocks += [_header("History"), rich([Piece(_newest(view.history, reference))])]
     if view.proposed_links:
         blocks.append(_facts(("May belong to", ", ".join(view.proposed_links))))
     return _view(
@@ -287,6 +289,19 @@ def _cut_lines(lines: Iterable[str], reference: str) -> str:
     return (
         text if len(text) <= REASON_LENGTH else f"{cut(text, REASON_LENGTH)}\nThe rest: intake-bot explain {reference}"
     )
+
+
+def _newest(sentences: Sequence[str], reference: str) -> str:
+    """The newest sentences that have room, in their order."""
+    kept: list[str] = []
+    room = REASON_LENGTH
+    for sentence in reversed(sentences):
+        room -= len(sentence) + 1
+        if room < 0:
+            kept.append(f"Earlier entries: intake-bot show {reference}")
+            break
+        kept.append(sentence)
+    return "\n".join(reversed(kept))
 
 
 def _read_on(reference: str) -> str:

@@ -255,6 +255,17 @@ def test_the_canary_is_in_no_log_line_and_in_nothing_sent(house: House, service:
         assert CANARY not in path.read_text()
 
 
+def test_nothing_in_the_data_folder_can_be_read(house: House, service: Service) -> None:
+    """Not from the database, its log, the key store or anywhere else: no word, no name, no address of a school."""
+    assert CANARY in house.run("messages", "--json")
+    files = [path for path in house.data.rglob("*") if path.is_file() and "outgoing" not in path.parts]
+    assert len(files) >= 4
+    for path in files:
+        content = path.read_bytes()
+        for private in (CANARY, "Hartwell", "Kieran", "Farrier", "dsl@brookfield.example", "Brookfield Primary"):
+            assert private.encode() not in content, f"{private} in {path.name}"
+
+
 def test_it_says_that_it_starts_within_a_second_and_takes_mail_within_three(tmp_path: Path) -> None:
     house = House(tmp_path)
     service = house.serve()
