@@ -11,6 +11,7 @@ import os
 import re
 import select
 import smtplib
+import socket
 import sqlite3
 import statistics
 import subprocess
@@ -67,9 +68,11 @@ def measure(folder: Path, text: bytes, *, triage: str) -> None:
         time.sleep(6)  # let the pipeline load, so that its loading is not counted as a message's time
         print(f"triage {'on' if triage == 'true' else 'off'}")
         print(f"  start: said so after {starting * 1000:.0f} ms, took mail after {listening * 1000:.0f} ms")
-        one = [send(port, text, number) for number in range(MESSAGES)]
-        settle(folder)
-        print(f"  one at a time: dot to 250 {spread(one)}")
+        one = []
+        for number in range(MESSAGES):
+            one.append(send(port, text, number))
+            settle(folder)  # each is dealt with before the next comes
+        print(f"  alone:         dot to 250 {spread(one)}")
         print_rows(folder)
         many: list[float] = []
         threads = [
@@ -97,6 +100,8 @@ def measure(folder: Path, text: bytes, *, triage: str) -> None:
 def send(port: int, text: bytes, number: int) -> float:
     raw = text.replace(b"Message-ID: <", b"Message-ID: <%d." % number).replace(b"Kieran", b"Kieran%d" % number)
     with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
+        # Without this the dot waits in our own kernel for an acknowledgement of the line before it (40 ms).
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.ehlo("mx.school.example")
         client.mail("dsl@brookfield.example")
         client.rcpt("lado@elmshire.example")
@@ -118,7 +123,7 @@ def settle(folder: Path) -> None:
             )
             if connection.execute(waiting).fetchone() == (0,):
                 return
-        time.sleep(0.05)
+        time.sleep(0.01)
 
 
 def print_rows(folder: Path) -> None:
