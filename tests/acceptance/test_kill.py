@@ -7,6 +7,7 @@ The real process is killed at the named step, started again as anybody would, an
 from __future__ import annotations
 
 import email
+import re
 import smtplib
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from sqlmodel import select
 
 from acceptance.harness import House, mail, wait_until
+from conftest import PostgresCluster
 from intake_bot.casework import views
 from storage import audit
 from storage.tables import Case
@@ -37,7 +39,16 @@ STEPS = [
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_kill_at(step: str, tmp_path: Path) -> None:
-    house = House(tmp_path, triage_enabled="false")
+    kill_and_start_again(House(tmp_path, triage_enabled="false"), step)
+
+
+# The steps at which rows are written: there the two databases could differ.
+@pytest.mark.parametrize("step", [step for step in STEPS if re.search(r"accept|:file|_file|take|_delivered", step)])
+def test_a_kill_at_a_write_to_postgresql(step: str, tmp_path: Path, postgres: PostgresCluster) -> None:
+    kill_and_start_again(House(tmp_path, triage_enabled="false", database_url=postgres.new_database()), step)
+
+
+def kill_and_start_again(house: House, step: str) -> None:
     raw = mail()
     dying = house.serve(kill_at=step).ready()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from sqlmodel import select
 
 from acceptance.harness import House, Service, mail, wait_until
-from fakes.fake_slack import ALEX, DUTY, SAM, VISITOR
+from fakes.fake_slack import ALEX, DUTY, SAM, VISITOR, NotPossible
 from fakes.slack_process import SlackProcess
 from intake_bot.casework import views
 from storage import audit
@@ -161,8 +162,9 @@ def test_a_kill_around_the_button_press_leaves_one_act(step: str, slack: SlackPr
     service = house.serve().ready()
     slack.do("wait_connected")
     if not acked:
-        # The officer saw a warning sign and presses again.
-        assert slack.do("press", user=ALEX, action_id="claim", message_ts=card["ts"])["acked"]
+        # The officer saw a warning sign and presses again, unless the kept press has already been dealt with.
+        with contextlib.suppress(NotPossible):
+            assert slack.do("press", user=ALEX, action_id="claim", message_ts=card["ts"])["acked"]
     wait_until(lambda: f"<@{ALEX}>" in json.dumps(cards(slack)))
     service.settle()
     service.stop()
