@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from intake_bot import retention_commands
 from intake_bot.command import (
     DEFAULT_DATA,
     EXIT_FAILED,
@@ -490,6 +491,9 @@ def migrate(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> Non
 
     with opened_house(config, data) as house:
         print(f"the database is at revision {schema.upgrade(house.database)}")
+
+
+retention_commands.add_to(app)
 
 
 @config_app.command("example")
