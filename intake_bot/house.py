@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from intake_bot.casework.letters import Letterhead, Letters
-from intake_bot.casework.practice import ONE_MONTH, TRIAGE, Practice
+from intake_bot.casework.practice import ONE_MONTH, TRIAGE, Practice, RetentionRules
 from intake_bot.settings import Settings, SettingsProblem
 from storage import keys, schema
 from storage.engine import Database, sqlite_url
@@ -143,4 +143,5 @@ def make_practice(settings: Settings, vault: Vault) -> Practice:
         address=settings.mail.address,
         acknowledgements_per_address=settings.mail.acknowledgements_per_address,
         acknowledgements_same_words=settings.mail.acknowledgements_same_words,
+        retention=RetentionRules(**settings.retention.model_dump()),
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from intake_bot.casework import reminders, views
+from intake_bot.casework import reminders, retention, views
 from intake_bot.casework.acts import Act
 from intake_bot.casework.desk import Actor, CaseCard, CaseView, Desk
 from intake_bot.clock import Ticker
@@ -30,7 +30,7 @@ from intake_bot.mail.server import Listening, MailServer
 from intake_bot.sandbox import Sandbox, SandboxFailed
 from intake_bot.settings import Settings, SettingsProblem
 from intake_bot.terminal import TerminalDesk
-from storage import audit, outbox, spool
+from storage import audit, outbox, shredding, spool
 from storage.batches import batches
 from storage.claims import release_leases
 from storage.outbox import Via
@@ -230,8 +230,10 @@ class Service:
             await asyncio.sleep(0.02)
 
     def _sweep(self) -> list[reminders.Sent]:
-        self.house.keys.forget_destroyed()
         self._sign_heads()
+        self._purge_due()
+        # Also forgets what other processes have destroyed.
+        shredding.finish(self.house.database, self.house.keys, now=self.clock())
         if self.slack is not None and self.slack.last_ping is not None:
             # Other processes (status, doctor) read it from here.
             with self.house.database.write() as session:
@@ -251,6 +253,14 @@ class Service:
                 break
             keys.note_signed_head(f"{signed.seq}:{signed.hash}")
         self._signed_on = today
+
+    def _purge_due(self) -> None:
+        """Only where the setting for purging without a manager's word is on."""
+        while self.house.settings.retention.unattended_purge:
+            with self.house.database.write() as session:
+                purged = retention.purge_due(session, self.house.practice, now=self.clock())
+            if len(purged) < retention.BATCH:
+                return
 
     async def accept_slack(self, key: str, payload: bytes, case_id: str) -> bool:
         """Keep what an officer asked for, until the worker does it; False where it was kept before."""

@@ -150,12 +150,14 @@ def finish(
     message_id: str | None = None,
     case_id: str | None = None,
 ) -> bool:
-    """Mark as dealt with, in the transaction that holds what it led to. False where another worker was faster.
+    """Mark as dealt with, in the transaction that holds what it led to.
+
+    False where another worker was faster, or a purge has taken the row away.
 
     ``case_id`` is the case that it belongs to from now on: its data key goes when the case's does.
     """
-    row = session.exec(select(Spooled).where(col(Spooled.id) == spool_id).with_for_update()).one()
-    if row.state == DONE:
+    row = session.exec(select(Spooled).where(col(Spooled.id) == spool_id).with_for_update()).one_or_none()
+    if row is None or row.state == DONE:
         return False
     row.state, row.outcome, row.done_at = DONE, outcome, now
     row.available_at = row.lease_by = row.error = None
@@ -167,8 +169,8 @@ def finish(
 
 def fail(session: Session, spool_id: str, error: str, *, now: datetime) -> bool:
     """Count a failure under a fixed code: try again later, or park after :data:`MAX_TRIES`. True when parked."""
-    row = session.exec(select(Spooled).where(col(Spooled.id) == spool_id).with_for_update()).one()
-    if row.state == DONE:
+    row = session.exec(select(Spooled).where(col(Spooled.id) == spool_id).with_for_update()).one_or_none()
+    if row is None or row.state == DONE:
         return False
     row.tries += 1
     row.error = error
@@ -183,8 +185,8 @@ def fail(session: Session, spool_id: str, error: str, *, now: datetime) -> bool:
 
 def give_back(session: Session, spool_id: str, *, now: datetime) -> None:
     """Undo a taking that came to nothing through no fault of the thing taken."""
-    row = session.exec(select(Spooled).where(col(Spooled.id) == spool_id).with_for_update()).one()
-    if row.state == LEASED:
+    row = session.exec(select(Spooled).where(col(Spooled.id) == spool_id).with_for_update()).one_or_none()
+    if row is not None and row.state == LEASED:
         row.state, row.lease_by, row.claims = WAITING, None, max(0, row.claims - 1)
         row.available_at = now + RETRY_AFTER[0]
         session.add(row)

@@ -45,7 +45,7 @@ class Spooled(SQLModel, table=True):
     channel: str = Field(max_length=16)
     key: str | None = Field(default=None, unique=True, max_length=255)
     received_at: datetime
-    raw_id: str = Field(foreign_key="raw.id", max_length=26)
+    raw_id: str = Field(foreign_key="raw.id", index=True, max_length=26)
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     state: str = Field(default="waiting", max_length=16)
     available_at: datetime | None = Field(default=None, index=True)
@@ -88,7 +88,7 @@ class Case(SQLModel, table=True):
     review_at: datetime | None = Field(default=None, index=True)
     hold: bool = False
     strip_names: bool = False
-    purged_at: datetime | None = None
+    purged_at: datetime | None = Field(default=None, index=True)
     remarks: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     revision: int = 1
     desk_channel: str | None = Field(default=None, max_length=64)
@@ -116,7 +116,7 @@ class Message(SQLModel, table=True):
     sender_trust: str = Field(default="none", max_length=8)
     version_of: str | None = Field(default=None, max_length=26)
     parked: bool = False
-    raw_id: str | None = Field(default=None, foreign_key="raw.id", max_length=26)
+    raw_id: str | None = Field(default=None, foreign_key="raw.id", index=True, max_length=26)
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
@@ -174,6 +174,18 @@ class DecisionRow(SQLModel, table=True):
     at: datetime
     suggestion_version: str | None = Field(default=None, max_length=64)
     signed_off_by: str | None = Field(default=None, max_length=128)
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class NoteRow(SQLModel, table=True):
+    """The words behind an act on a case, sealed; ``act`` is the audit's word for it."""
+
+    __tablename__ = "notes"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str = Field(foreign_key="cases.id", index=True, max_length=26)
+    act: str = Field(max_length=48)
+    by: str = Field(max_length=128)
+    at: datetime
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 

@@ -22,6 +22,7 @@ from storage.tables import (
     DecisionRow,
     Destruction,
     Message,
+    NoteRow,
     Outgoing,
     Participant,
     Raw,
@@ -31,6 +32,8 @@ from storage.tables import (
 from storage.vault import Place, Tampered, Vault, key_of, unseal
 
 BATCH = 200
+NOTED_ACTS = ("decided", "concluded", "held", "hold_lifted", "purged")
+"""Acts whose words are kept sealed, and whose record holds the hash of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,9 @@ def _values(session: Session) -> Iterator[_Value]:
     ):
         yield _Value(Place("spool", spooled.id, "content"), spooled.content)
     tables = (Message, SuggestionRow, DecisionRow, Outgoing)
+    # The reason for a purge outlives it, under a key of its own; other notes are emptied with the case.
+    for note in session.exec(select(NoteRow).where(col(NoteRow.content) != b"").execution_options(yield_per=BATCH)):
+        yield _Value(Place("notes", note.id, "content", note.case_id), note.content)
     for table in tables:
         rows = session.exec(
             select(table)
@@ -116,22 +122,25 @@ def _values(session: Session) -> Iterator[_Value]:
 
 
 def _changed_notes(session: Session) -> Iterator[str]:
-    """Decisions whose reasons are not the ones that went on the record."""
+    """Reasons and notes that are not the ones that went on the record."""
     gone = select(Case.id).where(col(Case.purged_at).is_not(None))
     entries = session.exec(
-        select(AuditEntry.chain, AuditEntry.seq, AuditEntry.detail).where(
-            col(AuditEntry.act) == "decided", col(AuditEntry.chain).not_in(gone)
+        select(AuditEntry.chain, AuditEntry.seq, AuditEntry.act, AuditEntry.detail)
+        .where(
+            col(AuditEntry.act).in_(NOTED_ACTS), (col(AuditEntry.act) == "purged") | col(AuditEntry.chain).not_in(gone)
         )
+        .execution_options(yield_per=BATCH)
     )
-    for chain, seq, detail in entries:
+    for chain, seq, act, detail in entries:
         note, expected = detail.get("note"), detail.get("note_sha256")
         if note is None:
             continue
-        kept = session.exec(select(DecisionRow.content).where(col(DecisionRow.id) == note)).first()
+        table: type[DecisionRow] | type[NoteRow] = DecisionRow if act == "decided" else NoteRow
+        kept = session.exec(select(table.content).where(col(table.id) == note)).first()
         if kept is None:
-            yield f"decisions/{note}: is on the record ({chain}/{seq}) and is gone"
+            yield f"{table.__tablename__}/{note}: is on the record ({chain}/{seq}) and is gone"
         elif hashlib.sha256(kept).hexdigest() != expected:
-            yield f"decisions/{note}: is not what went on the record ({chain}/{seq})"
+            yield f"{table.__tablename__}/{note}: is not what went on the record ({chain}/{seq})"
 
 
 def _orphans(session: Session) -> Iterator[str]:

@@ -1,11 +1,11 @@
-"""What an officer can ask for, as plain data: the same acts come from Slack and from the terminal."""
+"""What an officer can ask for and what comes of it, as plain data: the same acts come from Slack and the terminal."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from intake_bot.casework.desk import Actor
-from intake_bot.casework.vocabulary import DecisionKind
+from intake_bot.casework.vocabulary import CaseOutcome, DecisionKind
 from triage.vocabulary import Category, Criterion
 
 
@@ -33,4 +33,33 @@ class Decide:
     reason: str
 
 
-Act = Claim | Release | Decide
+@dataclass(frozen=True, slots=True)
+class Conclude:
+    """``outcome`` is given for a referral and for nothing else. ``note`` is content, and says how it ended.
+
+    ``strip_names``: the case loses its content at once, as a no-names consultation does.
+    """
+
+    case_id: str
+    by: Actor
+    outcome: CaseOutcome | None
+    note: str
+    strip_names: bool = False
+
+
+Act = Claim | Release | Decide | Conclude
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The act was performed, or had been by the same officer before: ``said`` tells which, without content."""
+
+    said: str
+    changed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The act was not performed; ``said`` tells the officer why, without content."""
+
+    said: str

@@ -25,6 +25,7 @@ _ACTS: Mapping[str, str] = {
     "released": "gave the case back",
     "decided": "decided: {code}",
     "target_met": "met the target {code}",
+    "target_cancelled": "ended the clock of the target {code}",
     "target_missed": "noted that the target {code} was missed",
     "reminder_sent": "sent the reminder {code}",
     "content_seen": "read the case ({code})",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import Session, col, select
 
 from intake_bot.casework import deadlines, desk_queue
-from intake_bot.casework.acts import Act, Claim, Decide, Release
+from intake_bot.casework.acts import Act, Claim, Conclude, Decide, Done, Refused, Release
+from intake_bot.casework.conclude import conclude
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.practice import ONE_MONTH, TRIAGE, Practice
 from intake_bot.casework.views import latest_decision, latest_suggestion
@@ -19,22 +19,9 @@ from storage.tables import Case, DecisionRow
 from storage.vault import Place
 from triage.vocabulary import Threshold
 
+__all__ = ["UNDECIDED", "Done", "Refused", "perform", "problems"]
+
 UNDECIDED = frozenset({Status.NEW, Status.CLAIMED})
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The act was performed, or had been by the same officer before: ``said`` tells which, without content."""
-
-    said: str
-    changed: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The act was not performed; ``said`` tells the officer why, without content."""
-
-    said: str
 
 
 def perform(
@@ -51,6 +38,8 @@ def perform(
             return _release(session, practice, case, by, now=now)
         case Decide():
             return _decide(session, practice, case, act, now=now, at=at or now)
+        case Conclude():
+            return conclude(session, practice, case, act, now=now, at=at or now)
 
 
 def problems(act: Decide) -> dict[str, str]:

@@ -10,6 +10,7 @@ from intake_bot.casework.calendar import WorkingCalendar
 from intake_bot.casework.letters import Letters
 from intake_bot.casework.plan import ReminderPlan
 from intake_bot.casework.targets import Rule
+from intake_bot.casework.vocabulary import CaseOutcome
 from storage.vault import Vault
 
 TRIAGE = "triage"
@@ -19,8 +20,41 @@ ACKNOWLEDGEMENT_WINDOW = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionRules:
+    """How many calendar years after its conclusion a case comes up for review, and what is destroyed without one."""
+
+    substantiated: int = 100
+    unsubstantiated: int = 100
+    unfounded: int = 10
+    false: int = 10
+    malicious: int = 10
+    below_threshold: int = 6
+    """For what was decided otherwise than referral."""
+    strip_below_threshold: bool = False
+    """What closes below the threshold loses its content at once, as no-names consultations always do."""
+    unattended_purge: bool = False
+    """What is due for review is purged without a manager's word."""
+
+    def years(self, outcome: CaseOutcome | None) -> int:
+        """``outcome`` is None for what was no referral."""
+        match outcome:
+            case None:
+                return self.below_threshold
+            case CaseOutcome.SUBSTANTIATED:
+                return self.substantiated
+            case CaseOutcome.UNSUBSTANTIATED:
+                return self.unsubstantiated
+            case CaseOutcome.UNFOUNDED:
+                return self.unfounded
+            case CaseOutcome.FALSE:
+                return self.false
+            case CaseOutcome.MALICIOUS:
+                return self.malicious
+
+
+@dataclass(frozen=True, slots=True)
 class Practice:
-    """Rules, calendar, wording and the vault."""
+    """Rules, calendar, wording, retention and the vault."""
 
     vault: Vault
     calendar: WorkingCalendar
@@ -32,6 +66,7 @@ class Practice:
     """The service's own mail address; a case's reply address is its +tag form."""
     acknowledgements_per_address: int
     acknowledgements_same_words: int
+    retention: RetentionRules = RetentionRules()
 
     def reply_address(self, reply_tag: str) -> str:
         local, _, domain = self.address.rpartition("@")

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, func, select
 from intake_bot.casework import deadlines
 from intake_bot.casework.desk import Actor, CaseCard, CaseView, DecisionView, DueTime, MessageView
 from intake_bot.casework.history import history
+from intake_bot.casework.letters import say_time
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import DeadlineState, DecisionKind, Remark, ReminderState, Status
 from storage import audit, outbox, spool
@@ -25,6 +26,7 @@ from storage.tables import (
     Link,
     Message,
     Meta,
+    NoteRow,
     Outgoing,
     Reminder,
     Spooled,
@@ -33,6 +35,17 @@ from storage.tables import (
 from storage.vault import Place
 from triage.suggestion import Suggestion
 from triage.vocabulary import Category, Criterion, Flag, MissingDatum, Threshold
+
+_PURGED: dict[str, Any] = {
+    "message_id": None,
+    "subject": None,
+    "sender": None,
+    "body_text": None,
+    "full_text": None,
+    "attachments": [],
+    "recipients": [],
+}
+"""What a message says whose content a purge has emptied."""
 
 
 def find(session: Session, text: str) -> Case | None:
@@ -87,7 +100,8 @@ def card(session: Session, case: Case) -> CaseCard:
 
 
 def whole(session: Session, practice: Practice, case: Case) -> CaseView:
-    """The case with its content, for one officer. The caller records the access."""
+    """The case with its content, for one officer. The caller records the access. Of a purged case it says when."""
+    purged = f"Purged on {say_time(case.purged_at, practice.calendar.zone)}." if case.purged_at else ""
     suggestion = latest_suggestion(session, case.id)
     decision = latest_decision(session, case.id)
     messages = []
@@ -97,13 +111,13 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
             MessageView(
                 id=row.id,
                 direction=row.direction,
-                sender=_sender_line(content),
+                sender="purged" if purged else _sender_line(content),
                 sender_trust=row.sender_trust,
                 machine_sent=row.machine_sent,
                 received_at=row.received_at,
-                subject=content["subject"],
-                text=content["body_text"],
-                full_text=content["full_text"],
+                subject=content["subject"] or "",
+                text=purged or content["body_text"],
+                full_text=purged or content["full_text"],
                 attachments=tuple(attachment["filename"] for attachment in content["attachments"]),
                 is_evidence_text=suggestion is not None and suggestion.message_id == row.id,
             )
@@ -117,9 +131,10 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
         card=card(session, case),
         messages=tuple(messages),
         suggestion=_suggestion(practice, suggestion) if suggestion else None,
-        decision=_decision_view(practice, decision) if decision else None,
-        explanations=tuple(
-            sentence for row in deadlines.of_case(session, case.id) for sentence in deadlines.explained(row)
+        decision=_decision_view(practice, decision, purged) if decision else None,
+        explanations=(
+            *((f"{purged} The content was destroyed; the coded facts are kept.",) if purged else ()),
+            *(sentence for row in deadlines.of_case(session, case.id) for sentence in deadlines.explained(row)),
         ),
         proposed_links=tuple(links),
         history=tuple(history(session, case, practice.calendar.zone)),
@@ -176,6 +191,10 @@ def case_json(case: Case) -> dict[str, Any]:
         "category_by": case.category_by,
         "decision": case.decision,
         "outcome": case.outcome,
+        "concluded_at": rfc3339(case.concluded_at),
+        "review_at": rfc3339(case.review_at),
+        "hold": case.hold,
+        "purged_at": rfc3339(case.purged_at),
         "remarks": case.remarks,
     }
 
@@ -262,12 +281,13 @@ def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any
         .where(col(Link.case_id) == case.id)
     )
     return case_json(case) | {
-        "reply_address": practice.reply_address(case.reply_tag),
+        "reply_address": None if case.purged_at else practice.reply_address(case.reply_tag),
         "messages": [_message_json(practice, row, case.reference) for row in _messages_of(session, case.id)],
         "suggestion": _suggestion(practice, suggestion).to_json() if suggestion else None,
         "decision": decision_json(practice, decision) if decision else None,
         "deadlines": [deadline_json(row) for row in rows],
         "reminders": [reminder_json(row, case.reference, targets[row.deadline_id]) for row in reminders],
+        "notes": [note_json(practice, row) for row in notes_of(session, case.id)],
         "actions": [],
         "meetings": [],
         "links": [{"case": reference, "state": state, "why": why} for reference, state, why in links],
@@ -292,12 +312,27 @@ def decision_json(practice: Practice, row: DecisionRow) -> dict[str, Any]:
         "decision": row.decision,
         "category": row.category,
         "criteria": row.criteria,
-        "reason": view.reason,
+        "reason": view.reason or None,
         "by": row.by,
         "at": rfc3339(row.at),
         "suggestion_version": row.suggestion_version,
         "signed_off_by": row.signed_off_by,
     }
+
+
+def notes_of(session: Session, case_id: str) -> list[NoteRow]:
+    """The words behind the acts on a case, oldest first; still sealed."""
+    return list(
+        session.exec(
+            select(NoteRow).where(col(NoteRow.case_id) == case_id).order_by(col(NoteRow.at), col(NoteRow.id))
+        ).all()
+    )
+
+
+def note_json(practice: Practice, row: NoteRow) -> dict[str, Any]:
+    place = Place("notes", row.id, "content", row.case_id)
+    text = practice.vault.open_json(place, row.content)["text"] if row.content else None
+    return {"id": row.id, "act": row.act, "by": row.by, "at": rfc3339(row.at), "text": text}
 
 
 def deadline_json(row: Deadline) -> dict[str, Any]:
@@ -355,21 +390,44 @@ def _messages_of(session: Session, case_id: str) -> list[Message]:
 
 
 def _content(practice: Practice, row: Message) -> dict[str, Any]:
+    if not row.content:
+        return _PURGED
     content: dict[str, Any] = practice.vault.open_json(Place("messages", row.id, "content", row.case_id), row.content)
     return content
 
 
 def _suggestion(practice: Practice, row: SuggestionRow) -> Suggestion:
+    if not row.content:
+        return _coded_suggestion(row)
     place = Place("suggestions", row.id, "content", row.case_id)
     return Suggestion.from_json(practice.vault.open_json(place, row.content))
 
 
-def _decision_view(practice: Practice, row: DecisionRow) -> DecisionView:
+def _coded_suggestion(row: SuggestionRow) -> Suggestion:
+    """What is left of a suggestion when its evidence has gone with the text."""
+    return Suggestion(
+        category=Category(row.category),
+        secondary_categories=(),
+        category_confidence=row.category_confidence,
+        threshold=Threshold(row.threshold),
+        threshold_confidence=row.threshold_confidence,
+        criteria=(),
+        flags=tuple(Flag(value) for value in row.flags),
+        missing=tuple(MissingDatum(value) for value in row.missing),
+        evidence=(),
+        reason="",
+        engine=row.engine,
+        version=row.version,
+    )
+
+
+def _decision_view(practice: Practice, row: DecisionRow, purged: str = "") -> DecisionView:
+    place = Place("decisions", row.id, "content", row.case_id)
     return DecisionView(
         decision=DecisionKind(row.decision),
         category=Category(row.category),
         criteria=tuple(Criterion(value) for value in row.criteria),
-        reason=practice.vault.open_json(Place("decisions", row.id, "content", row.case_id), row.content)["reason"],
+        reason=practice.vault.open_json(place, row.content)["reason"] if row.content else purged,
         by=Actor.parse(row.by),
         at=row.at,
     )

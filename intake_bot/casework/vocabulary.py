@@ -38,6 +38,33 @@ class DecisionKind(StrEnum):
         }[self]
 
 
+class CaseOutcome(StrEnum):
+    """What a referral came to in the end (Keeping children safe in education, Part four). "Ongoing" is none of them."""
+
+    SUBSTANTIATED = "substantiated"
+    MALICIOUS = "malicious"
+    FALSE = "false"
+    UNSUBSTANTIATED = "unsubstantiated"
+    UNFOUNDED = "unfounded"
+
+    @property
+    def label(self) -> str:
+        return {
+            CaseOutcome.SUBSTANTIATED: "Substantiated: there is sufficient evidence to prove the allegation",
+            CaseOutcome.MALICIOUS: (
+                "Malicious: there is sufficient evidence to disprove the allegation, and a deliberate act to deceive"
+            ),
+            CaseOutcome.FALSE: "False: there is sufficient evidence to disprove the allegation",
+            CaseOutcome.UNSUBSTANTIATED: (
+                "Unsubstantiated: there is insufficient evidence to prove or disprove the allegation; "
+                "it implies neither guilt nor innocence"
+            ),
+            CaseOutcome.UNFOUNDED: (
+                "Unfounded: there is no evidence or proper basis; what was seen was misinterpreted or mistaken"
+            ),
+        }[self]
+
+
 class DeadlineState(StrEnum):
     """``MISSED`` stays when the target is met later, with the time it was met beside it."""
 
@@ -69,6 +96,7 @@ class Remark(StrEnum):
     UNREADABLE = "unreadable"
     NO_SUGGESTION = "no_suggestion"
     FILED_UNREAD = "filed_unread"
+    PURGED = "purged"
 
     @property
     def label(self) -> str:
@@ -82,4 +110,5 @@ class Remark(StrEnum):
             Remark.UNREADABLE: "Encrypted or signed mail that could not be read: ask for it again",
             Remark.NO_SUGGESTION: "No suggestion could be made: read it in full",
             Remark.FILED_UNREAD: "Could not be read and was filed as it is: open the original",
+            Remark.PURGED: "Purged: its content was destroyed, as retention asks; the coded facts are kept",
         }[self]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from intake_bot.casework.acts import Act, Claim, Decide, Release
+from intake_bot.casework.acts import Act, Claim, Conclude, Decide, Release
 from intake_bot.casework.desk import Actor
-from intake_bot.casework.vocabulary import DecisionKind
+from intake_bot.casework.vocabulary import CaseOutcome, DecisionKind
 from triage.vocabulary import Category, Criterion
 
 _VERSION = 1
@@ -28,6 +28,13 @@ def pack(act: Act) -> bytes:
                 "category": act.category.value,
                 "criteria": [int(criterion) for criterion in act.criteria],
                 "reason": act.reason,
+            }
+        case Conclude():
+            kept |= {
+                "act": "conclude",
+                "outcome": act.outcome.value if act.outcome else None,
+                "note": act.note,
+                "strip_names": act.strip_names,
             }
     return json.dumps(kept, sort_keys=True).encode()
 
@@ -53,6 +60,9 @@ def interpret(payload: bytes) -> Act:
                     tuple(Criterion(value) for value in kept["criteria"]),
                     str(kept["reason"]),
                 )
+            case "conclude":
+                outcome = CaseOutcome(kept["outcome"]) if kept["outcome"] is not None else None
+                return Conclude(case_id, by, outcome, str(kept["note"]), strip_names=kept["strip_names"] is True)
             case _:
                 raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -24,6 +24,9 @@ def upgrade() -> None:
     op.add_column("raw", sa.Column("key_id", AutoString(length=32), nullable=False, server_default=""))
     op.add_column("spool", sa.Column("case_id", AutoString(length=26), nullable=True))
     op.create_index("ix_spool_case_id", "spool", ["case_id"])
+    # A purge deletes raw bytes, and the database then looks for whatever may still lead to them.
+    op.create_index("ix_spool_raw_id", "spool", ["raw_id"])
+    op.create_index("ix_messages_raw_id", "messages", ["raw_id"])
     columns: tuple[sa.Column[Any], ...] = (
         sa.Column("key_id", AutoString(length=32), nullable=False, server_default=""),
         sa.Column("concluded_at", UTCDateTime(), nullable=True),
@@ -38,6 +41,19 @@ def upgrade() -> None:
     op.create_index("ix_cases_concluded_at", "cases", ["concluded_at"])
     op.create_index("ix_cases_review_at", "cases", ["review_at"])
     op.add_column("outbox", sa.Column("give_up_from", UTCDateTime(), nullable=True))
+    op.create_index("ix_cases_purged_at", "cases", ["purged_at"])
+    op.create_table(
+        "notes",
+        sa.Column("id", AutoString(length=26), nullable=False),
+        sa.Column("case_id", AutoString(length=26), nullable=False),
+        sa.Column("act", AutoString(length=48), nullable=False),
+        sa.Column("by", AutoString(length=128), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["case_id"], ["cases.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_notes_case_id", "notes", ["case_id"])
     op.create_table(
         "destructions",
         sa.Column("key_id", AutoString(length=32), nullable=False),

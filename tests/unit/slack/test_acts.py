@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from intake_bot.casework.acts import Claim, Decide, Release
+from intake_bot.casework.acts import Claim, Conclude, Decide, Release
 from intake_bot.casework.desk import Actor
-from intake_bot.casework.vocabulary import DecisionKind
+from intake_bot.casework.vocabulary import CaseOutcome, DecisionKind
 from intake_bot.slack.acts import interpret, pack
 from triage.vocabulary import Category, Criterion
 
@@ -16,7 +16,16 @@ ALEX = Actor("slack", "T0TEAM/U0ALEX")
 DECIDE = Decide("C1", ALEX, DecisionKind.REFERRAL, Category.SEXUAL, (Criterion.HARMED,), "Reasons, “quoted” and ü.")
 
 
-@pytest.mark.parametrize("act", [Claim("C1", ALEX), Release("C1", ALEX), DECIDE])
+@pytest.mark.parametrize(
+    "act",
+    [
+        Claim("C1", ALEX),
+        Release("C1", ALEX),
+        DECIDE,
+        Conclude("C1", ALEX, CaseOutcome.UNFOUNDED, "How it ended."),
+        Conclude("C1", ALEX, None, "Advice given.", strip_names=True),
+    ],
+)
 def test_there_and_back(act):
     assert interpret(pack(act)) == act
 

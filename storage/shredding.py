@@ -1,0 +1,181 @@
+"""Destroying the content of a case for good, over two stores, so that a crash between them leaves nothing alive.
+
+:func:`shred` works in the transaction that decides it: it empties the rows and orders the destruction of every data key of
+the case. :func:`finish` carries out what was ordered, in the key store, and notes that it is done; until then it is called
+again: at the start, and with each sweep. What is left is a tombstone: codes, times and the setting, which figures need, and
+the audit chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, update
+from sqlmodel import Session, col, select
+
+from storage.batches import batches
+from storage.claims import CANCELLED, LEASED, PARKED, WAITING
+from storage.engine import SQLITE_BUSY_SECONDS, Database
+from storage.keystore import KeyStore
+from storage.outbox import Via
+from storage.tables import (
+    Case,
+    DecisionRow,
+    Destruction,
+    Link,
+    Message,
+    NoteRow,
+    Outgoing,
+    Participant,
+    Raw,
+    Spooled,
+    SuggestionRow,
+)
+from storage.vault import Place, Vault
+
+EMPTY = b""
+"""What stands in a content column after a purge. Nothing sealed is ever as short."""
+PROPOSED = "proposed"
+BATCH = 500
+STRAGGLING = timedelta(days=1)
+"""How long after a purge something that was under way at that moment is still looked for."""
+
+
+def shred(session: Session, vault: Vault, case: Case, *, now: datetime) -> int:
+    """Empty a case of its content and order the destruction of its keys; how many keys. The caller holds the case's row.
+
+    Gone are the raw bytes, texts, names, attachments, reasons and notes, whoever took part, what was accepted for it, and
+    every keyed hash by which a person or a message could be found again. From here on nothing can be sealed for the case.
+    """
+    session.flush()
+    connection = session.connection()
+    sqlite = connection.dialect.name == "sqlite"
+    if sqlite:
+        # The keyed hashes are no ciphertext: they must not lie about in freed pages.
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+    keys = {case.key_id} | _destroy_arrivals(session, [case.id])
+    _order(session, case.id, keys - {"", vault.keys.service_key}, now=now)
+
+    of_case = col(Message.case_id) == case.id
+    connection.execute(
+        update(Message)
+        .where(of_case)
+        .values(identity="purged:" + col(Message.id), rfc_key=None, sender_key=None, content=EMPTY)
+    )
+    for table in (SuggestionRow, DecisionRow, NoteRow):
+        connection.execute(update(table).where(col(table.case_id) == case.id).values(content=EMPTY))
+    connection.execute(delete(Participant).where(col(Participant.case_id) == case.id))
+    connection.execute(
+        delete(Link).where(
+            (col(Link.case_id) == case.id) | (col(Link.other_case_id) == case.id), col(Link.state) == PROPOSED
+        )
+    )
+    _empty_letters(session, vault, case.id)
+    if sqlite:
+        connection.exec_driver_sql("PRAGMA secure_delete=OFF")
+    # What the session remembers of these rows is no longer so.
+    session.expire_all()
+
+    case.purged_at = now
+    # A late reply finds no tombstone, and a worker that is just about to add something to the case cannot seal it.
+    case.reply_tag = vault.tag("purged", case.id)
+    case.key_id = ""
+    session.add(case)
+    session.flush()
+    return len(keys)
+
+
+def finish(database: Database, keys: KeyStore, *, now: datetime) -> int:
+    """Carry out every destruction that was ordered; how many keys. Safe at any time, and any number of times."""
+    keys.forget_destroyed()
+    _sweep_up(database, now=now)
+    count = 0
+    while ordered := _ordered(database):
+        keys.destroy(ordered, now=now)
+        with database.write() as session:
+            session.connection().execute(
+                update(Destruction).where(col(Destruction.key_id).in_(ordered)).values(done_at=now)
+            )
+        count += len(ordered)
+    if count and database.is_sqlite:
+        _empty_log(database)
+    return count
+
+
+def _order(session: Session, case_id: str, keys: Iterable[str], *, now: datetime) -> None:
+    for some in batches(sorted(keys), BATCH):
+        known = set(session.exec(select(Destruction.key_id).where(col(Destruction.key_id).in_(some))).all())
+        session.add_all(Destruction(key_id=key, case_id=case_id, ordered_at=now) for key in some if key not in known)
+    session.flush()
+
+
+def _destroy_arrivals(session: Session, case_ids: list[str]) -> set[str]:
+    """Delete what was accepted for cases, duplicates included; the ids of the data keys it was sealed under."""
+    connection = session.connection()
+    raw_ids = set(session.exec(select(Spooled.raw_id).where(col(Spooled.case_id).in_(case_ids))).all())
+    of_messages = select(Message.raw_id).where(col(Message.case_id).in_(case_ids), col(Message.raw_id).is_not(None))
+    raw_ids |= {raw_id for raw_id in session.exec(of_messages).all() if raw_id is not None}
+    connection.execute(delete(Spooled).where(col(Spooled.case_id).in_(case_ids)))
+    connection.execute(update(Message).where(col(Message.case_id).in_(case_ids)).values(raw_id=None))
+    keys: set[str] = set()
+    for some in batches(sorted(raw_ids), BATCH):
+        keys |= set(session.exec(select(Raw.key_id).where(col(Raw.id).in_(some))).all())
+        # Messages that were filed without their spool row naming the case keep it from nothing any more.
+        connection.execute(delete(Spooled).where(col(Spooled.raw_id).in_(some)))
+        connection.execute(delete(Raw).where(col(Raw.id).in_(some)))
+    return keys
+
+
+def _empty_letters(session: Session, vault: Vault, case_id: str) -> None:
+    """Letters keep when they went, and lose everything else. One on its way just now may still arrive."""
+    letters = session.exec(
+        select(Outgoing).where(col(Outgoing.case_id) == case_id, col(Outgoing.channel) == Via.MAIL)
+    ).all()
+    for letter in letters:
+        # It must open for whoever takes it: a row that does not would hold up those behind it.
+        place = Place("outbox", letter.id, "content", case_id)
+        letter.content = vault.seal_json(place, {}, key=vault.keys.service_key)
+        letter.mail_id = letter.address_key = letter.words_key = None
+        if letter.state in (WAITING, LEASED, PARKED):
+            letter.state, letter.available_at, letter.lease_by = CANCELLED, None, None
+        session.add(letter)
+    session.flush()
+
+
+def _ordered(database: Database) -> list[str]:
+    with database.read() as session:
+        return list(
+            session.exec(select(Destruction.key_id).where(col(Destruction.done_at).is_(None)).limit(BATCH)).all()
+        )
+
+
+def _sweep_up(database: Database, *, now: datetime) -> None:
+    """What another worker had in hand while its case was purged, and has put back or added since, goes too."""
+    purged = select(Case.id).where(col(Case.purged_at) > now - STRAGGLING)
+    arrived = select(Spooled.case_id).where(col(Spooled.case_id).in_(purged)).distinct()
+    put_back = (col(Outgoing.case_id).in_(purged), col(Outgoing.channel) == Via.MAIL, col(Outgoing.state) == WAITING)
+    with database.read() as session:
+        late = session.exec(arrived).all()
+        letters = session.exec(select(Outgoing.id).where(*put_back)).first()
+    if not late and letters is None:
+        return
+    with database.write() as session:
+        for case_id in late:
+            if case_id is not None:
+                _order(session, case_id, _destroy_arrivals(session, [case_id]) - {""}, now=now)
+        session.connection().execute(
+            update(Outgoing).where(*put_back).values(state=CANCELLED, available_at=None, lease_by=None)
+        )
+
+
+def _empty_log(database: Database) -> None:
+    """Leave no keyed hash behind in SQLite's write-ahead log, where nobody is reading it; else the next time will do."""
+    connection = database.engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA busy_timeout=250")
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_SECONDS * 1000}")
+    finally:
+        connection.close()
