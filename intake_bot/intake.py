@@ -132,7 +132,7 @@ class IntakeWorker:
         act = self.interpret(arrival.raw)
         now = self.clock()
         with self.database.write() as session:
-            if not spool.finish(session, arrival.id, Outcome.ACTED, now=now):
+            if not spool.finish(session, arrival.id, Outcome.ACTED, now=now, case_id=act.case_id):
                 return
             result = officer.perform(session, self.practice, act, now=now, at=arrival.received_at)
             if isinstance(result, officer.Refused) or not result.changed:

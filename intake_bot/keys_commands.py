@@ -39,11 +39,18 @@ def recovery(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> No
     from storage.keys import KeyProblem
 
     with opened_house(config, data) as house:
+
+        def give(key: str) -> None:
+            with house.database.write() as session:
+                audit.record(
+                    session, audit.SERVICE_CHAIN, at=now_utc(), actor=str(acting(None)), act="recovery_key_given"
+                )
+            print(key, flush=True)
+
         try:
-            key = house.keys.make_recovery_key()
+            house.keys.make_recovery_key(give)
         except KeyProblem as problem:
             failed(str(problem))
-        with house.database.write() as session:
-            audit.record(session, audit.SERVICE_CHAIN, at=now_utc(), actor=str(acting(None)), act="recovery_key_given")
-    print(key)
+        except OSError as fault:
+            failed(f"the recovery key could not be printed and was not made ({fault.strerror}): try again")
     print("This is shown once and kept nowhere here. docs/keys.md says where to put it.", file=sys.stderr)

@@ -155,6 +155,12 @@ def latest_signed(session: Session) -> SignedHead | None:
     return session.exec(select(SignedHead).order_by(col(SignedHead.seq).desc()).limit(1)).first()
 
 
+def follows(newest: SignedHead | None, mark: str) -> bool:
+    """Whether the newest signed head is the one marked (``SEQ:HASH``), or a later one."""
+    seq, _, digest = mark.partition(":")
+    return newest is not None and (newest.seq > int(seq) or (newest.seq == int(seq) and newest.hash == digest))
+
+
 def broken_signed_heads(session: Session, key: Ed25519PrivateKey, *, expected: str | None) -> Iterator[str]:
     """Names what does not hold between the signed heads and the chains, as ``signed head N: what``.
 

@@ -7,12 +7,16 @@ the content lies. The store is a database of its own, so that no backup of the c
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import hmac
+import os
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from cryptography.exceptions import InvalidTag
@@ -34,6 +38,8 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from storage.batches import batches
@@ -55,7 +61,7 @@ _CURRENT, _SERVICE_KEY, _DESTROYED = "current_master", "service_key", "destroyed
 _RECOVERY_PUBLIC, _RECOVERY_MASTER = "recovery_public", "recovery_master"
 _SIGNED_HEAD = "signed_head"
 _VERSION, _THIS_VERSION = "version", "1"
-_LOCK = 0x1A7A_B08
+_LOCK, _ROTATION_LOCK = 0x1A7A_B08, 0x1A7A_B09
 _HPKE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 metadata = MetaData()
@@ -88,6 +94,10 @@ class KeyGone(Exception):
 
 class KeyUnknown(Exception):
     """There is no such key: content and key store do not belong together, or the key was taken away."""
+
+
+class KeyChanged(KeyProblem):
+    """One key's wrapped bytes are not what was written: that key opens nothing any more, and all others still do."""
 
 
 class KeyStore:
@@ -167,14 +177,18 @@ class KeyStore:
         return cipher
 
     def ciphers(self, key_ids: Sequence[str]) -> dict[str, AESGCM]:
-        """Those of many at once, for reading much; what is gone or unknown is left out."""
+        """Those of many at once, for reading much; what is gone, unknown or changed is left out."""
         with self.database.read() as session:
             rows = session.connection().execute(
                 select(KEYS.c.id, KEYS.c.master, KEYS.c.wrapped).where(
                     KEYS.c.id.in_(key_ids), KEYS.c.wrapped.is_not(None)
                 )
             )
-            return {row.id: AESGCM(self._unwrap(row.master, f"key/{row.id}", row.wrapped)) for row in rows}
+            opened = {}
+            for row in rows:
+                with contextlib.suppress(KeyChanged):
+                    opened[row.id] = AESGCM(self._unwrap(row.master, f"key/{row.id}", row.wrapped))
+            return opened
 
     def destroy(self, key_ids: Iterable[str], *, now: datetime) -> int:
         """Destroy keys for good; how many were still there. Unknown ids are noted as destroyed all the same."""
@@ -194,13 +208,10 @@ class KeyStore:
                     .values(wrapped=None, destroyed_at=now)
                 )
                 count += done.rowcount
-            strangers = [
-                {"id": key_id, "master": "-", "wrapped": None, "destroyed_at": now}
-                for key_id in ids
-                if key_id not in known
-            ]
-            if strangers:
-                connection.execute(insert(KEYS), strangers)
+            for key_id in ids:
+                if key_id not in known:
+                    row = {"id": key_id, "master": "-", "wrapped": None, "destroyed_at": now}
+                    _insert_unless_there(connection, KEYS, row)
             _set_fact(connection, _DESTROYED, secrets.token_hex(8))
         self._scrub()
         return count
@@ -257,8 +268,13 @@ class KeyStore:
         """Wrap everything with a new master key, batch by batch, while the service runs; gives what is left each time.
 
         Where the source can be written, the new key is made here; elsewhere the source must give the new key first and
-        the old one after it. Stopped in the middle, it goes on where it was. Raises KeyProblem.
+        the old one after it. Stopped in the middle, it goes on where it was. Raises KeyProblem, also where another
+        rotation is running: of two at once each would forget the other's key.
         """
+        with self._only_rotation():
+            yield from self._rotate()
+
+    def _rotate(self) -> Iterator[int]:
         keys = self.source.load()
         with self.database.read() as session:
             current = _facts(session.connection())[_CURRENT]
@@ -284,10 +300,34 @@ class KeyStore:
             return
         self._masters = MasterKeys(keys.current)
 
-    def make_recovery_key(self) -> str:
+    @contextmanager
+    def _only_rotation(self) -> Iterator[None]:
+        if self.database.is_sqlite:
+            path = f"{self.database.engine.url.database}.rotation"
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield
+            except BlockingIOError:
+                raise KeyProblem("another rotation is running") from None
+            finally:
+                os.close(descriptor)
+            return
+        with self.database.engine.connect() as connection:
+            if not connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _ROTATION_LOCK}).scalar():
+                raise KeyProblem("another rotation is running")
+            connection.commit()
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _ROTATION_LOCK})
+                connection.commit()
+
+    def make_recovery_key(self, give: Callable[[str], None] | None = None) -> str:
         """Make the recovery key, once: its 64 hexadecimal digits, which are kept nowhere here.
 
-        The store keeps its public half, and the master key sealed to it. Raises KeyProblem where it was made before.
+        The store keeps its public half, and the master key sealed to it. ``give`` hands the key over before it is made for
+        good: where that raises, nothing was made, and it can be asked for again. Raises KeyProblem where it was made before.
         """
         with self.database.write() as session:
             connection = session.connection()
@@ -296,6 +336,8 @@ class KeyStore:
             private = X25519PrivateKey.generate()
             _set_fact(connection, _RECOVERY_PUBLIC, private.public_key().public_bytes_raw().hex())
             self._seal_recovery(connection)
+            if give is not None:
+                give(private.private_bytes_raw().hex())
         return private.private_bytes_raw().hex()
 
     @property
@@ -337,7 +379,10 @@ class KeyStore:
     def _make(self, count: int) -> list[str]:
         with self.database.write() as session:
             connection = session.connection()
-            current = _facts(connection)[_CURRENT]
+            # Shared, so that no rotation passes between this look and the commit of what is wrapped by it.
+            current = connection.execute(
+                select(FACTS.c.value).where(FACTS.c.name == _CURRENT).with_for_update(read=True)
+            ).scalar_one()
             if name_of(self._masters.current) != current:
                 self._masters = self.source.load()
             master = self._masters.named(current)
@@ -436,7 +481,7 @@ def _unwrap(master: bytes, purpose: str, wrapped: bytes) -> bytes:
             wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], f"intake-bot/1/{purpose}".encode()
         )
     except (InvalidTag, ValueError):
-        raise KeyProblem("a key in the key store was changed, or belongs to another master key") from None
+        raise KeyChanged("a key in the key store was changed, or belongs to another master key") from None
 
 
 def _wrapper(master: bytes) -> AESGCM:
@@ -449,5 +494,11 @@ def _facts(connection: Connection) -> dict[str, str]:
 
 
 def _set_fact(connection: Connection, name: str, value: str) -> None:
-    connection.execute(delete(FACTS).where(FACTS.c.name == name))
-    connection.execute(insert(FACTS).values(name=name, value=value))
+    if not connection.execute(update(FACTS).where(FACTS.c.name == name).values(value=value)).rowcount:
+        _insert_unless_there(connection, FACTS, {"name": name, "value": value})
+
+
+def _insert_unless_there(connection: Connection, table: Table, row: Mapping[str, object]) -> None:
+    """Another process may have put the same row in at the same time, which is as good."""
+    statement = sqlite_insert(table) if connection.dialect.name == "sqlite" else postgresql_insert(table)
+    connection.execute(statement.values(row).on_conflict_do_nothing())

@@ -18,7 +18,7 @@ from storage.claims import CANCELLED, DONE, PARKED, WAITING, claim
 from storage.engine import Database
 from storage.ids import new_id
 from storage.tables import Outgoing
-from storage.vault import Place, Vault
+from storage.vault import UNOPENABLE, Place, Vault
 
 BACKOFF = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 1800))
 """Waits between tries; the last repeats until :data:`GIVE_UP_AFTER`."""
@@ -104,21 +104,30 @@ def take(
     """The next parcels of one way out, leased to ``worker``. One taken before without an outcome may have arrived."""
     with database.write() as session:
         rows = claim(session, Outgoing, now=now, lease=lease, worker=worker, limit=limit, channel=via)
-        return [
-            Parcel(
-                id=row.id,
-                via=Via(row.channel),
-                kind=Kind(row.kind),
-                case_id=row.case_id,
-                mail_id=row.mail_id,
-                created_at=row.created_at,
-                content=vault.open_json(Place("outbox", row.id, "content", row.case_id), row.content),
-                tries=row.tries,
-                # Each outcome is written down; a taking that left none died between the sending and the mark.
-                look_first=row.uncertain or row.claims > row.tries + 1,
+        parcels = []
+        for row in rows:
+            try:
+                content = vault.open_json(Place("outbox", row.id, "content", row.case_id), row.content)
+            except (*UNOPENABLE, ValueError):
+                # It must not stand in the way of what is behind it; ``parked`` shows it.
+                row.state, row.available_at, row.lease_by, row.error = PARKED, None, None, "cannot_be_opened"
+                session.add(row)
+                continue
+            parcels.append(
+                Parcel(
+                    id=row.id,
+                    via=Via(row.channel),
+                    kind=Kind(row.kind),
+                    case_id=row.case_id,
+                    mail_id=row.mail_id,
+                    created_at=row.created_at,
+                    content=content,
+                    tries=row.tries,
+                    # Each outcome is written down; a taking that left none died between the sending and the mark.
+                    look_first=row.uncertain or row.claims > row.tries + 1,
+                )
             )
-            for row in rows
-        ]
+        return parcels
 
 
 def delivered(session: Session, parcel_id: str, *, now: datetime) -> None:

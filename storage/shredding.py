@@ -17,7 +17,8 @@ from sqlmodel import Session, col, select
 from storage.batches import batches
 from storage.claims import CANCELLED, LEASED, PARKED, WAITING
 from storage.engine import SQLITE_BUSY_SECONDS, Database
-from storage.keystore import KeyStore
+from storage.keys import KeyProblem
+from storage.keystore import KeyGone, KeyStore, KeyUnknown
 from storage.outbox import Via
 from storage.tables import (
     Case,
@@ -32,7 +33,7 @@ from storage.tables import (
     Spooled,
     SuggestionRow,
 )
-from storage.vault import Place, Vault
+from storage.vault import Place, Tampered, Vault, key_of
 
 EMPTY = b""
 """What stands in a content column after a purge. Nothing sealed is ever as short."""
@@ -54,7 +55,7 @@ def shred(session: Session, vault: Vault, case: Case, *, now: datetime) -> int:
     if sqlite:
         # The keyed hashes are no ciphertext: they must not lie about in freed pages.
         connection.exec_driver_sql("PRAGMA secure_delete=ON")
-    keys = {case.key_id} | _destroy_arrivals(session, [case.id])
+    keys = _keys_of_words(session, vault, case) | _destroy_arrivals(session, vault, [case.id])
     _order(session, case.id, keys - {"", vault.keys.service_key}, now=now)
 
     of_case = col(Message.case_id) == case.id
@@ -89,7 +90,7 @@ def shred(session: Session, vault: Vault, case: Case, *, now: datetime) -> int:
 def finish(database: Database, keys: KeyStore, *, now: datetime) -> int:
     """Carry out every destruction that was ordered; how many keys. Safe at any time, and any number of times."""
     keys.forget_destroyed()
-    _sweep_up(database, now=now)
+    _sweep_up(database, Vault(keys), now=now)
     count = 0
     while ordered := _ordered(database):
         keys.destroy(ordered, now=now)
@@ -110,8 +111,32 @@ def _order(session: Session, case_id: str, keys: Iterable[str], *, now: datetime
     session.flush()
 
 
-def _destroy_arrivals(session: Session, case_ids: list[str]) -> set[str]:
-    """Delete what was accepted for cases, duplicates included; the ids of the data keys it was sealed under."""
+def _keys_of_words(session: Session, vault: Vault, case: Case) -> set[str]:
+    """The data keys that the case's messages are really sealed under.
+
+    Not what ``cases.key_id`` says: whoever changed that column would choose whose content is destroyed. A value that was
+    moved here from another case does not open here, and its key is not ours to destroy.
+    """
+    contents = session.exec(select(Message.id, Message.content).where(col(Message.case_id) == case.id)).all()
+    return {
+        key
+        for message_id, content in contents
+        if (key := _key_if_ours(vault, Place("messages", message_id, "content", case.id), content))
+    }
+
+
+def _key_if_ours(vault: Vault, place: Place, sealed: bytes) -> str | None:
+    try:
+        vault.open(place, sealed)
+    except KeyGone:
+        pass  # Destroyed before: after a restore, say. Ordering it again does no harm.
+    except (Tampered, KeyUnknown, KeyProblem):
+        return None
+    return key_of(sealed)
+
+
+def _destroy_arrivals(session: Session, vault: Vault, case_ids: list[str]) -> set[str]:
+    """Delete what was accepted for cases, duplicates included; the ids of the data keys it was really sealed under."""
     connection = session.connection()
     raw_ids = set(session.exec(select(Spooled.raw_id).where(col(Spooled.case_id).in_(case_ids))).all())
     of_messages = select(Message.raw_id).where(col(Message.case_id).in_(case_ids), col(Message.raw_id).is_not(None))
@@ -120,7 +145,10 @@ def _destroy_arrivals(session: Session, case_ids: list[str]) -> set[str]:
     connection.execute(update(Message).where(col(Message.case_id).in_(case_ids)).values(raw_id=None))
     keys: set[str] = set()
     for some in batches(sorted(raw_ids), BATCH):
-        keys |= set(session.exec(select(Raw.key_id).where(col(Raw.id).in_(some))).all())
+        for raw_id in some:
+            data = session.exec(select(Raw.data).where(col(Raw.id) == raw_id)).first()
+            if data is not None and (key := _key_if_ours(vault, Place("raw", raw_id, "data"), data)):
+                keys.add(key)
         # Messages that were filed without their spool row naming the case keep it from nothing any more.
         connection.execute(delete(Spooled).where(col(Spooled.raw_id).in_(some)))
         connection.execute(delete(Raw).where(col(Raw.id).in_(some)))
@@ -150,7 +178,7 @@ def _ordered(database: Database) -> list[str]:
         )
 
 
-def _sweep_up(database: Database, *, now: datetime) -> None:
+def _sweep_up(database: Database, vault: Vault, *, now: datetime) -> None:
     """What another worker had in hand while its case was purged, and has put back or added since, goes too."""
     purged = select(Case.id).where(col(Case.purged_at) > now - STRAGGLING)
     arrived = select(Spooled.case_id).where(col(Spooled.case_id).in_(purged)).distinct()
@@ -163,7 +191,7 @@ def _sweep_up(database: Database, *, now: datetime) -> None:
     with database.write() as session:
         for case_id in late:
             if case_id is not None:
-                _order(session, case_id, _destroy_arrivals(session, [case_id]) - {""}, now=now)
+                _order(session, case_id, _destroy_arrivals(session, vault, [case_id]) - {""}, now=now)
         session.connection().execute(
             update(Outgoing).where(*put_back).values(state=CANCELLED, available_at=None, lease_by=None)
         )

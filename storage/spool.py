@@ -19,12 +19,13 @@ from storage.claims import DONE, LEASED, PARKED, WAITING, claim
 from storage.engine import Database
 from storage.ids import new_id
 from storage.tables import Raw, Spooled
-from storage.vault import Place, Vault
+from storage.vault import UNOPENABLE, Place, Tampered, Vault
 
 MAX_TRIES = 3
 """Failures after which a thing is parked for an officer."""
 MAX_CLAIMS = 12
 """Takings without an outcome (the process died each time) after which it is parked all the same."""
+CANNOT_BE_OPENED = "cannot_be_opened"
 TAKEN_TOO_OFTEN = "taken_too_often"
 RETRY_AFTER = (timedelta(seconds=2), timedelta(seconds=15))
 
@@ -137,7 +138,14 @@ def take(
                 if on_park is not None:
                     on_park(session, row.id, TAKEN_TOO_OFTEN)
                 continue
-            arrivals.append(_arrival(session, vault, row))
+            try:
+                arrivals.append(_arrival(session, vault, row))
+            except (*UNOPENABLE, LookupError, ValueError):
+                # It must not stand in the way of what is behind it.
+                _park(row, CANNOT_BE_OPENED, now)
+                session.add(row)
+                if on_park is not None:
+                    on_park(session, row.id, CANNOT_BE_OPENED)
         return arrivals
 
 
@@ -239,6 +247,8 @@ def _park(row: Spooled, error: str, now: datetime) -> None:
 
 
 def _arrival(session: Session, vault: Vault, row: Spooled) -> Arrival:
+    if row.raw_id != row.id:
+        raise Tampered("the raw bytes of another arrival")
     return Arrival(
         id=row.id,
         channel=Channel(row.channel),

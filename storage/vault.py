@@ -17,7 +17,7 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from storage.keystore import INDEX_ROOT, KEY_ID_BYTES, NONCE_BYTES, KeyStore
+from storage.keystore import INDEX_ROOT, KEY_ID_BYTES, NONCE_BYTES, KeyChanged, KeyGone, KeyStore, KeyUnknown
 
 SEALED = 0x01
 """The first byte of a sealed value: format, then key id, nonce, ciphertext and tag."""
@@ -31,6 +31,10 @@ class WrongKey(Exception):
 
 class Tampered(Exception):
     """The value is not what was sealed for this place: it was changed, moved or cut."""
+
+
+UNOPENABLE = (Tampered, KeyGone, KeyUnknown, KeyChanged)
+"""What one value's opening raises when it is that value, or its key, that is at fault."""
 
 
 @dataclass(frozen=True, slots=True)

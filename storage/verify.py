@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -42,6 +43,8 @@ class _Value:
     sealed: bytes
     sha256: str | None = None
     """Of what it opens to, where that is kept beside it."""
+    key_id: str | None = None
+    """The data key that a column says it is sealed under."""
 
 
 def signing_key(keys: KeyStore) -> Ed25519PrivateKey:
@@ -70,6 +73,8 @@ def _unopened(session: Session, keys: KeyStore) -> Iterator[str]:
             except Tampered:
                 yield f"{where}: is not a sealed value"
                 continue
+            if value.key_id not in (None, key_id):
+                yield f"{where}: is not sealed under the key that is named beside it"
             ids.add(key_id)
             readable.append((where, key_id, value))
         ciphers = keys.ciphers(sorted(ids))
@@ -91,10 +96,15 @@ def _fault(cipher: AESGCM | None, value: _Value) -> str | None:
     return None
 
 
+def _purged() -> Any:
+    """The cases that the record says were purged. What the case's own row says, whoever can write to it can write."""
+    return select(AuditEntry.chain).where(col(AuditEntry.act) == "purged")
+
+
 def _values(session: Session) -> Iterator[_Value]:
-    gone = select(Case.id).where(col(Case.purged_at).is_not(None))
+    gone = _purged()
     for raw in session.exec(select(Raw).execution_options(yield_per=20)):
-        yield _Value(Place("raw", raw.id, "data"), raw.data, raw.sha256)
+        yield _Value(Place("raw", raw.id, "data"), raw.data, raw.sha256, key_id=raw.key_id)
     for spooled in session.exec(
         select(Spooled)
         .where(col(Spooled.case_id).is_(None) | col(Spooled.case_id).not_in(gone))
@@ -123,7 +133,7 @@ def _values(session: Session) -> Iterator[_Value]:
 
 def _changed_notes(session: Session) -> Iterator[str]:
     """Reasons and notes that are not the ones that went on the record."""
-    gone = select(Case.id).where(col(Case.purged_at).is_not(None))
+    gone = _purged()
     entries = session.exec(
         select(AuditEntry.chain, AuditEntry.seq, AuditEntry.act, AuditEntry.detail)
         .where(
@@ -154,6 +164,15 @@ def _orphans(session: Session) -> Iterator[str]:
     for table, what, statement in references:
         for identity in session.exec(statement):  # type: ignore[call-overload]
             yield f"{table}/{identity}: its {what} is gone"
+    for message_id in session.exec(
+        select(Message.id).where(col(Message.raw_id).is_not(None), col(Message.raw_id) != col(Message.id))
+    ):
+        yield f"messages/{message_id}: its raw bytes are another message's"
+    for case_id in session.exec(
+        select(Case.id).where(col(Case.purged_at).is_not(None), col(Case.id).not_in(_purged()))
+    ):
+        yield f"cases/{case_id}: says that it was purged, and the record does not"
+    yield from _missing_messages(session)
     for case_id in session.exec(
         select(Case.id)
         .outerjoin(AuditEntry, (col(AuditEntry.chain) == col(Case.id)) & (col(AuditEntry.seq) == 1))
@@ -162,3 +181,22 @@ def _orphans(session: Session) -> Iterator[str]:
         yield f"cases/{case_id}: has no audit chain"
     for key_id in session.exec(select(Destruction.key_id).where(col(Destruction.done_at).is_(None))):
         yield f"destructions/{key_id}: ordered and not carried out yet"
+
+
+def _missing_messages(session: Session) -> Iterator[str]:
+    """Messages that went on a case's record and are not there any more, or have lost their raw bytes."""
+    entries = session.exec(
+        select(AuditEntry.chain, AuditEntry.seq, AuditEntry.detail)
+        .where(
+            col(AuditEntry.act).in_(("case_opened", "message_joined", "message_version")),
+            col(AuditEntry.chain).not_in(_purged()),
+        )
+        .execution_options(yield_per=BATCH)
+    )
+    for some in batches(entries, BATCH):
+        named = {str(detail["message"]): f"{chain}/{seq}" for chain, seq, detail in some if "message" in detail}
+        rows = session.exec(
+            select(Message.id).join(Raw, col(Raw.id) == col(Message.raw_id)).where(col(Message.id).in_(list(named)))
+        )
+        for message_id in sorted(named.keys() - set(rows)):
+            yield f"messages/{message_id}: is on the record ({named[message_id]}) and is gone"

@@ -200,7 +200,8 @@ def export(
             audit.record(
                 session, case.id, at=now, actor=str(by), act="exported", detail={"messages_naming": len(naming)}
             )
-            _write(folder / f"{case.reference}.txt", _case_text(session, practice, held, naming))
+            words = _case_text(session, practice, held, naming)
+        _write(folder / f"{case.reference}.txt", words)
         lines.append(f"{case.reference}.txt  {len(held.messages)} messages, {len(naming)} of them naming the person")
     unfiled = _unfiled(database, practice, person)
     with database.write() as session:
@@ -219,10 +220,10 @@ def export(
             },
         )
         unread = session.exec(select(func.count()).select_from(Spooled).where(col(Spooled.state) == PARKED)).one()
-        if unfiled:
-            _write(folder / UNFILED, [line for content in unfiled for line in (*_message_lines(content), "")])
-            lines.append(f"{UNFILED}  {len(unfiled)} messages that belong to no case")
-        _write(folder / INDEX, _index(lines, to_check, unread=unread, made=say_time(now, practice.calendar.zone)))
+    if unfiled:
+        _write(folder / UNFILED, [line for content in unfiled for line in (*_message_lines(content), "")])
+        lines.append(f"{UNFILED}  {len(unfiled)} messages that belong to no case")
+    _write(folder / INDEX, _index(lines, to_check, unread=unread, made=say_time(now, practice.calendar.zone)))
     return Exported(folder, len(lines) - bool(unfiled), named, len(to_check))
 
 

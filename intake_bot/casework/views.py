@@ -370,7 +370,8 @@ def attachment(session: Session, practice: Practice, case: Case, number: int) ->
     left = number
     for row in _messages_of(session, case.id):
         attachments = _content(practice, row)["attachments"]
-        if left <= len(attachments) and row.raw_id is not None:
+        # A message's raw bytes have its own id: any other would be somebody else's.
+        if left <= len(attachments) and row.raw_id == row.id:
             return attachments[left - 1], spool.raw_bytes(session, practice.vault, row.raw_id)
         left -= len(attachments)
     return None

@@ -31,7 +31,7 @@ def unguard(connection: Connection) -> None:
     """Take the database's own guard off, as whoever owns the file or the server can."""
     for table in ("audit", "audit_signed_heads"):
         if connection.dialect.name == "sqlite":
-            for act in ("update", "delete"):
+            for act in ("update", "delete", "replace"):
                 connection.execute(text(f"DROP TRIGGER {table}_refuses_{act}"))
         else:
             connection.execute(text(f"DROP TRIGGER {table}_append_only ON {table}"))
@@ -118,6 +118,13 @@ def test_the_database_itself_refuses_to_change_the_record(two_chains: Database, 
     with pytest.raises(DBAPIError, match="append-only"), two_chains.engine.begin() as connection:
         connection.execute(text(statement))
     assert broken(two_chains) == []
+
+
+def test_replacing_an_entry_is_refused_too(two_chains: Database) -> None:
+    if not two_chains.is_sqlite:
+        pytest.skip("PostgreSQL has no INSERT OR REPLACE")
+    with pytest.raises(DBAPIError, match="append-only"), two_chains.engine.begin() as connection:
+        connection.execute(text("INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE chain = 'CASE1' AND seq = 1"))
 
 
 def test_signed_heads_hold_what_has_moved_and_follow_each_other(two_chains: Database) -> None:

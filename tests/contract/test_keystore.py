@@ -192,6 +192,9 @@ def test_a_rotation_under_a_running_service_and_stopped_in_the_middle(
     rotation = command.rotate()
     next(rotation)
     next(rotation)
+    with pytest.raises(KeyProblem, match="another rotation"):
+        next(file_store(tmp_path).rotate())
+    rotation.close()
     # Stopped here. The service goes on, with keys that it made ahead and with new ones.
     service._opened.clear()
     sealed += [Vault(service).seal(HERE, b"before", key=service.new_key()) for _ in range(10)]
@@ -221,6 +224,54 @@ def test_the_recovery_key_is_given_once_and_survives_a_rotation(tmp_path: Path) 
         recover_master("00" * 32, sealed)
     with pytest.raises(KeyProblem):
         recover_master("not a key", sealed)
+
+
+def test_a_recovery_key_that_could_not_be_given_was_not_made(store: KeyStore) -> None:
+    def paper_jam(key: str) -> None:
+        raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011 (the printer's own)
+        store.make_recovery_key(paper_jam)
+    assert not store.has_recovery_key
+    given: list[str] = []
+    assert store.make_recovery_key(given.append) == given[0]
+
+
+def test_two_rotations_do_not_forget_each_other_s_keys(store: KeyStore) -> None:
+    for _ in range(600):
+        store._fresh.append(store._make(1)[0])
+    first = again(store, f"{NEW} {OLD}").rotate()
+    next(first)
+    with pytest.raises(KeyProblem, match="another rotation"):
+        list(again(store, f"{'0c' * 32} {NEW} {OLD}").rotate())
+    list(first)
+    assert list(again(store, NEW).faults()) == []
+
+
+def test_two_processes_destroy_the_same_keys_at_once(store: KeyStore) -> None:
+    faults: list[Exception] = []
+
+    def destroy() -> None:
+        try:
+            for number in range(20):
+                store.destroy([f"{number:032x}"], now=FRIDAY_1640)
+        except Exception as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=destroy) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert len(list(store.destroyed())) == 20
+
+
+def test_one_changed_key_leaves_the_others_readable(store: KeyStore) -> None:
+    bad, good = store.new_key(), store.new_key()
+    with store.database.engine.begin() as connection:
+        connection.execute(text("UPDATE keystore_keys SET wrapped = :w WHERE id = :id"), {"w": b"\x00" * 60, "id": bad})
+    assert set(store.ciphers([bad, good])) == {good}
 
 
 # ---- where the master key comes from

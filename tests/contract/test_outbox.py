@@ -8,6 +8,7 @@ from conftest import FRIDAY_1640
 from storage import outbox
 from storage.engine import Database
 from storage.outbox import Kind, Via
+from storage.tables import Outgoing
 from storage.vault import Vault
 
 LEASE = timedelta(seconds=60)
@@ -89,6 +90,17 @@ def test_a_lasting_refusal_parks_it(database: Database, vault: Vault) -> None:
     with database.write() as session:
         assert outbox.failed(session, parcel.id, "recipient_refused", now=FRIDAY_1640, permanent=True)
     assert take(database, vault, now=FRIDAY_1640 + timedelta(days=30)) == []
+
+
+def test_what_cannot_be_opened_is_parked_and_holds_nobody_up(database: Database, vault: Vault) -> None:
+    spoilt, healthy = put(database, vault, "one"), put(database, vault, "two")
+    with database.write() as session:
+        row = session.get_one(Outgoing, spoilt)
+        row.content = row.content[:-1] + bytes([row.content[-1] ^ 1])
+        session.add(row)
+    assert [parcel.id for parcel in take(database, vault)] == [healthy]
+    with database.read() as session:
+        assert [(row.id, row.error) for row in outbox.parked(session)] == [(spoilt, "cannot_be_opened")]
 
 
 def test_what_is_parked_is_seen_and_can_be_sent_again(database: Database, vault: Vault) -> None:

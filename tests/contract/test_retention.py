@@ -542,7 +542,8 @@ def test_what_was_under_way_during_a_purge_goes_too_and_holds_nobody_up(office: 
     raw_key = vault.keys.new_key()
     for identity, key in (("PRESS", None), ("COPY", raw_key)):
         with office.database.write() as session:
-            session.add(Raw(id=identity, key_id=key or case.key_id, size=1, sha256="", data=b"?"))
+            data = vault.seal(Place("raw", identity, "data"), b"?", key=key) if key else b"?"
+            session.add(Raw(id=identity, key_id=key or case.key_id, size=1, sha256="", data=data))
             session.flush()
             session.add(
                 Spooled(id=identity, channel="slack", received_at=LATER, raw_id=identity, content=b"?", case_id=case.id,

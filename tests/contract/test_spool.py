@@ -13,7 +13,7 @@ from storage import spool
 from storage.claims import release_leases
 from storage.engine import Database
 from storage.spool import Channel, Outcome
-from storage.tables import Spooled
+from storage.tables import Raw, Spooled
 from storage.vault import Vault
 
 LEASE = timedelta(seconds=60)
@@ -151,6 +151,26 @@ def test_what_is_parked_for_being_taken_too_often_is_told_of_and_a_taking_given_
                 spool.give_back(session, arrivals[0].id, now=now)
         now += LEASE
     assert told == [(identity, "taken_too_often")]
+
+
+def test_what_cannot_be_opened_is_parked_and_holds_nobody_up(database: Database, vault: Vault) -> None:
+    spoilt, healthy = accept(database, vault), accept(database, vault)
+    with database.write() as session:
+        row = session.get_one(Raw, spoilt)
+        row.data = row.data[:-1] + bytes([row.data[-1] ^ 1])
+        session.add(row)
+    told: list[tuple[str, str]] = []
+    arrivals = spool.take(
+        database,
+        vault,
+        now=FRIDAY_1640,
+        lease=LEASE,
+        worker="one",
+        limit=10,
+        on_park=lambda _session, parked, code: told.append((parked, code)),
+    )
+    assert [arrival.id for arrival in arrivals] == [healthy]
+    assert told == [(spoilt, "cannot_be_opened")]
 
 
 def test_finishing_happens_once(database: Database, vault: Vault) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import text
+from sqlmodel import select
 
 from conftest import FRIDAY_1640
 from contract.test_audit import unguard
 from contract.test_casework import Desk, referral
 from intake_bot.casework.practice import Practice
-from storage import audit
+from storage import audit, shredding
 from storage.engine import Database
+from storage.tables import Case
 from storage.verify import faults, signing_key
 
 
@@ -84,6 +86,28 @@ def test_a_changed_value_is_named(table: str, desk: Desk) -> None:
             "was signed and is gone",
         ),
         (["DELETE FROM audit_signed_heads"], "signed head 1: is missing"),
+        # A purge that nobody ordered: the case's row says so, the record does not.
+        (
+            [
+                "UPDATE cases SET purged_at = received_at",
+                "UPDATE messages SET content = ''",
+                "DELETE FROM suggestions",
+            ],
+            "says that it was purged, and the record does not",
+        ),
+        (
+            [
+                "DELETE FROM suggestions",
+                "UPDATE spool SET message_id = NULL",
+                "DELETE FROM messages WHERE direction = 'in'",
+            ],
+            "is on the record",
+        ),
+        (
+            ["UPDATE messages SET raw_id = (SELECT max(id) FROM raw) WHERE direction = 'in'"],
+            "its raw bytes are another message's",
+        ),
+        (["UPDATE raw SET key_id = 'x'"], "is not sealed under the key that is named beside it"),
     ],
 )
 def test_tampering_is_named(statements: list[str], named: str, desk: Desk) -> None:
@@ -101,6 +125,30 @@ def test_a_key_that_was_taken_away_or_changed_is_named(desk: Desk) -> None:
         connection.execute(text("DELETE FROM keystore_keys WHERE id = :id"), {"id": key_id})
     keys._opened.clear()
     assert any("its key is not in the key store" in fault for fault in found(desk))
+
+
+def test_a_lost_signed_head_is_not_covered_up(desk: Desk) -> None:
+    with desk.database.read() as session:
+        newest = audit.latest_signed(session)
+        assert newest is not None
+        assert audit.follows(newest, f"{newest.seq}:{newest.hash}")
+        assert audit.follows(newest, "0:x")
+        assert not audit.follows(newest, f"{newest.seq}:another")
+        assert not audit.follows(newest, "2:x")
+    assert not audit.follows(None, "1:x")
+
+
+def test_a_purge_destroys_no_key_that_a_changed_column_names(desk: Desk) -> None:
+    with desk.database.write() as session:
+        first, second = session.exec(select(Case).order_by(Case.id)).all()
+        session.execute(text("UPDATE raw SET key_id = :k"), {"k": second.key_id})
+        first.key_id = second.key_id
+        session.add(first)
+        session.flush()
+        shredding.shred(session, desk.practice.vault, first, now=FRIDAY_1640)
+        other = second.key_id
+    shredding.finish(desk.database, desk.practice.vault.keys, now=FRIDAY_1640)
+    assert desk.practice.vault.keys.cipher(other)
 
 
 def test_nothing_that_verify_says_is_content(desk: Desk) -> None:

@@ -75,6 +75,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq"),
     )
     if op.get_bind().dialect.name == "sqlite":
+        # INSERT OR REPLACE deletes without firing a delete trigger.
+        for table, same in (("audit", "chain = NEW.chain AND seq = NEW.seq"), ("audit_signed_heads", "seq = NEW.seq")):
+            op.execute(
+                f"CREATE TRIGGER {table}_refuses_replace BEFORE INSERT ON {table} "
+                f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
         for table in GUARDED:
             for act in ("UPDATE", "DELETE"):
                 op.execute(
