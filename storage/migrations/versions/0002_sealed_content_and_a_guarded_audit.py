@@ -18,6 +18,15 @@ branch_labels = None
 depends_on = None
 
 GUARDED = ("audit", "audit_signed_heads")
+# INSERT OR REPLACE deletes without firing a delete trigger.
+NO_REPLACING = (
+    "CREATE TRIGGER audit_refuses_replace BEFORE INSERT ON audit "
+    "WHEN EXISTS (SELECT 1 FROM audit WHERE chain = NEW.chain AND seq = NEW.seq) "
+    "BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END",
+    "CREATE TRIGGER audit_signed_heads_refuses_replace BEFORE INSERT ON audit_signed_heads "
+    "WHEN EXISTS (SELECT 1 FROM audit_signed_heads WHERE seq = NEW.seq) "
+    "BEGIN SELECT RAISE(ABORT, 'audit_signed_heads is append-only'); END",
+)
 
 
 def upgrade() -> None:
@@ -75,13 +84,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq"),
     )
     if op.get_bind().dialect.name == "sqlite":
-        # INSERT OR REPLACE deletes without firing a delete trigger.
-        for table, same in (("audit", "chain = NEW.chain AND seq = NEW.seq"), ("audit_signed_heads", "seq = NEW.seq")):
-            op.execute(
-                f"CREATE TRIGGER {table}_refuses_replace BEFORE INSERT ON {table} "
-                f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
+        for statement in NO_REPLACING:
+            op.execute(statement)
         for table in GUARDED:
             for act in ("UPDATE", "DELETE"):
                 op.execute(
