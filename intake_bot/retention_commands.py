@@ -183,11 +183,10 @@ def access_export(
 def _say(house: House, result: Done | Refused, now: datetime) -> None:
     """Say what came of an act, when the keys that it may have ordered to be destroyed are destroyed."""
     from intake_bot.casework.acts import Refused
-    from storage import shredding
 
     if isinstance(result, Refused):
         failed(result.said)
-    shredding.finish(house.database, house.keys, now=now)
+    _carry_out(house, now)
     print(result.said)
 
 
@@ -218,13 +217,12 @@ def _list_due(house: House, now: datetime, *, json_: bool) -> None:
 
 def _purge_all_due(house: House, by: str | None, reason: str | None) -> None:
     from intake_bot.casework import retention
-    from storage import shredding
 
     now = now_utc()
     while True:
         with house.database.write() as session:
             purged = retention.purge_due(session, house.practice, now=now, by=acting(by), reason=reason)
-        shredding.finish(house.database, house.keys, now=now)
+        _carry_out(house, now)
         for reference in purged:
             print(f"{reference} is purged.")
         if len(purged) < retention.BATCH:
@@ -234,7 +232,6 @@ def _purge_all_due(house: House, by: str | None, reason: str | None) -> None:
 def _purge_named(house: House, cases: list[str], by: str | None, reason: str | None, *, early: bool) -> None:
     from intake_bot.casework import retention
     from intake_bot.casework.acts import Refused
-    from storage import shredding
 
     now = now_utc()
     why = retention.Why.EARLY if early else retention.Why.REVIEW
@@ -246,6 +243,19 @@ def _purge_named(house: House, cases: list[str], by: str | None, reason: str | N
             result = retention.purge(session, house.practice, case_id, by=acting(by), reason=reason, now=now, why=why)
         refused = refused or isinstance(result, Refused)
         print(result.said)
-    shredding.finish(house.database, house.keys, now=now)
+    _carry_out(house, now)
     if refused:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _carry_out(house: House, now: datetime) -> None:
+    """Destroy the keys that were ordered to go, and note them where no backup can bring them back."""
+    from intake_bot import backup_job
+    from storage import shredding
+    from storage.backup_file import BackupProblem
+
+    if shredding.finish(house.database, house.keys, now=now):
+        try:
+            backup_job.note_destroyed(house)
+        except BackupProblem as problem:
+            print(f"intake-bot: {problem}", file=sys.stderr)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from intake_bot import backup_job
 from intake_bot.casework import reminders, retention, views
 from intake_bot.casework.acts import Act
 from intake_bot.casework.desk import Actor, CaseCard, CaseView, Desk
@@ -31,6 +32,7 @@ from intake_bot.sandbox import Sandbox, SandboxFailed
 from intake_bot.settings import Settings, SettingsProblem
 from intake_bot.terminal import TerminalDesk
 from storage import audit, outbox, shredding, spool
+from storage.backup_file import BackupProblem
 from storage.batches import batches
 from storage.claims import release_leases
 from storage.outbox import Via
@@ -49,6 +51,10 @@ POLL_SECONDS = 1.0
 """How often a worker looks for rows that another process or node may have added."""
 PAUSE_AFTER_FAULT = 1.0
 WARM_SECONDS = 120.0
+BACKUP_LOOK_SECONDS = 60.0
+BACKUP_PAUSE = timedelta(hours=1)
+"""Between a backup that failed and the next try."""
+BACKUP_LOCK = 0x1A7A_B0A
 STOP_SECONDS = 15.0
 """How long stopping waits for what is in hand; supervisors commonly send SIGKILL after 90 s, some after 30."""
 TRIAGE_MEMORY_MIB = 4096
@@ -172,6 +178,8 @@ class Service:
         self._mail_out = deliver(via=Via.MAIL)
         self._desk_out = deliver(via=Via.DESK)
         self._ticker = Ticker(self.sweep, seconds=settings.intake.tick_seconds)
+        self._backups = Ticker(self._back_up, seconds=BACKUP_LOOK_SECONDS)
+        self._no_backup_before: datetime | None = None
 
     async def start(self) -> None:
         """Take mail first; everything slower starts behind it. Raises SettingsProblem or OSError."""
@@ -190,11 +198,13 @@ class Service:
         if self.slack is not None:
             await self.slack.start()
         self._ticker.start()
+        self._backups.start()
 
     async def stop(self) -> None:
         """Take nothing new, finish what is in hand, leave nothing half-done."""
         self._stopping = True
         self._ticker.stop()
+        self._backups.stop()
         await self.mail.stop()
         if self.slack is not None:
             await self.slack.stop()
@@ -233,7 +243,11 @@ class Service:
         self._sign_heads()
         self._purge_due()
         # Also forgets what other processes have destroyed.
-        shredding.finish(self.house.database, self.house.keys, now=self.clock())
+        if shredding.finish(self.house.database, self.house.keys, now=self.clock()):
+            try:
+                backup_job.note_destroyed(self.house)
+            except BackupProblem as problem:
+                log.error("the list of destroyed keys: %s", problem)
         if self.slack is not None and self.slack.last_ping is not None:
             # Other processes (status, doctor) read it from here.
             with self.house.database.write() as session:
@@ -260,6 +274,27 @@ class Service:
                 break
             keys.note_signed_head(f"{signed.seq}:{signed.hash}")
         self._signed_on = today
+
+    async def _back_up(self) -> None:
+        """Take a backup when one is due: one node of several, and not again at once where it failed."""
+        now = self.clock()
+        if not backup_job.due(self.house.settings, now=now):
+            return
+        if self._no_backup_before is not None and now < self._no_backup_before:
+            return
+        self._no_backup_before = now + BACKUP_PAUSE
+        await asyncio.to_thread(self._back_up_alone, now)
+
+    def _back_up_alone(self, now: datetime) -> None:
+        with self.house.database.leadership(BACKUP_LOCK) as leads:
+            outcome = backup_job.scheduled(self.house, now=now) if leads else None
+        if outcome is None:
+            return
+        if outcome.proven:
+            log.info("a backup was taken and proven")
+        else:
+            # Both are our own fixed words: paths, table names and ids.
+            log.error("a backup is not proven: %s", "; ".join([outcome.problem or "", *outcome.faults[:5]]).strip("; "))
 
     def _purge_due(self) -> None:
         """Only where the setting for purging without a manager's word is on."""

@@ -58,6 +58,22 @@ class Database:
         with Session(self._reading, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @contextmanager
+    def leadership(self, lock: int) -> Iterator[bool]:
+        """Whether this process alone holds ``lock`` (any number) among the nodes; on SQLite there is one anyway."""
+        if self.is_sqlite:
+            yield True
+            return
+        with self.engine.connect() as connection:
+            leads = bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({lock:d})").scalar())
+            connection.commit()
+            try:
+                yield leads
+            finally:
+                if leads:
+                    connection.exec_driver_sql(f"SELECT pg_advisory_unlock({lock:d})")
+                    connection.commit()
+
     def dispose(self) -> None:
         self.engine.dispose()
 

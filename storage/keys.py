@@ -105,7 +105,7 @@ class FileSource:
         beside = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            if not first:
+            if not first and self._path.exists():
                 # Whoever rotates it (root, perhaps) must leave it to the service's own user.
                 owner = self._path.stat()
                 os.fchown(descriptor, owner.st_uid, owner.st_gid)

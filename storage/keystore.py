@@ -17,6 +17,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography.exceptions import InvalidTag
@@ -60,7 +61,9 @@ _SECRETS = (INDEX_ROOT, AUDIT_SIGNING, BACKUP_ROOT)
 _CURRENT, _SERVICE_KEY, _DESTROYED = "current_master", "service_key", "destroyed"
 _RECOVERY_PUBLIC, _RECOVERY_MASTER = "recovery_public", "recovery_master"
 _SIGNED_HEAD = "signed_head"
-_VERSION, _THIS_VERSION = "version", "1"
+THIS_VERSION = "1"
+"""Of the key store's tables."""
+_VERSION = "version"
 _LOCK, _ROTATION_LOCK = 0x1A7A_B08, 0x1A7A_B09
 _HPKE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
@@ -100,6 +103,16 @@ class KeyChanged(KeyProblem):
     """One key's wrapped bytes are not what was written: that key opens nothing any more, and all others still do."""
 
 
+@dataclass(frozen=True, slots=True)
+class BackupKey:
+    """The key of a backup of the key store, for that backup's head: ``recovery`` is empty where there is no recovery key."""
+
+    version: str
+    master: str
+    wrapped: bytes
+    recovery: str
+
+
 class KeyStore:
     """Data keys and secrets on one database. Safe to use from several threads.
 
@@ -131,7 +144,7 @@ class KeyStore:
             facts = _facts(connection)
             if not facts:
                 facts = self._begin(connection)
-            if facts[_VERSION] != _THIS_VERSION:
+            if facts[_VERSION] != THIS_VERSION:
                 raise KeyProblem("the key store was written by a later version of intake-bot: install that version")
             self._check_masters(facts[_CURRENT])
             for name, master, wrapped in connection.execute(
@@ -350,6 +363,24 @@ class KeyStore:
         with self.database.read() as session:
             return _facts(session.connection()).get(_RECOVERY_MASTER)
 
+    def wrap_for_backup(self, connection: Connection, purpose: str, value: bytes) -> BackupKey:
+        """Wrap the key of a backup by the master key that wraps everything in the snapshot on ``connection``.
+
+        Raises KeyProblem where a rotation is under way: two master keys are then needed to open what is there.
+        """
+        facts = _facts(connection)
+        current = facts[_CURRENT]
+        for table in (SECRETS, KEYS):
+            others = select(table.c.master).where(table.c.master != current, table.c.wrapped.is_not(None))
+            if connection.execute(others.limit(1)).first() is not None:
+                raise KeyProblem("a rotation of the master key is not finished: finish it with `keys rotate` first")
+        if self._masters.named(current) is None:
+            self._masters = self.source.load()
+        self._check_masters(current)
+        master = self._masters.named(current)
+        assert master is not None  # noqa: S101 (just checked)
+        return BackupKey(facts[_VERSION], current, _wrap(master, purpose, value), facts.get(_RECOVERY_MASTER, ""))
+
     def wrap(self, purpose: str, value: bytes) -> tuple[str, bytes]:
         """A small secret (a backup's key) wrapped by the current master: the master's name, and the wrapped bytes."""
         return name_of(self._masters.current), _wrap(self._masters.current, purpose, value)
@@ -367,7 +398,7 @@ class KeyStore:
             connection.execute(insert(SECRETS).values(name=name, master=name_of(master), wrapped=wrapped))
         row = _new_row(master)
         connection.execute(insert(KEYS).values(row))
-        facts = {_VERSION: _THIS_VERSION, _CURRENT: name_of(master), _SERVICE_KEY: row["id"], _DESTROYED: "0"}
+        facts = {_VERSION: THIS_VERSION, _CURRENT: name_of(master), _SERVICE_KEY: row["id"], _DESTROYED: "0"}
         for name, value in facts.items():
             _set_fact(connection, name, str(value))
         return {name: str(value) for name, value in facts.items()}

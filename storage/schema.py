@@ -17,14 +17,15 @@ from storage.vault import Vault, WrongKey
 
 _MIGRATION_LOCK = 0x1A7A_B07  # any number, the same on every node
 _FINGERPRINT = "key_fingerprint"
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class NewerSchema(Exception):
     """The database was written by a later version of intake-bot."""
 
 
-def upgrade(database: Database) -> str:
-    """Bring the schema to the head revision, in one transaction under a lock; gives the revision.
+def upgrade(database: Database, revision: str | None = None) -> str:
+    """Bring the schema to ``revision`` (the head, if none is named), in one transaction under a lock; gives the revision.
 
     Raises NewerSchema where the database is at a revision that this version does not know.
     """
@@ -34,15 +35,20 @@ def upgrade(database: Database) -> str:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         config = _config(connection)
         script = ScriptDirectory.from_config(config)
-        head = script.get_current_head()
-        assert head is not None  # noqa: S101 (there is always a first migration)
+        known = _known(script)
+        wanted = revision or known[-1]
         now = current(connection)
-        if now == head:
-            return head
-        if now is not None and now not in {revision.revision for revision in script.walk_revisions()}:
+        if now == wanted:
+            return wanted
+        if (now is not None and now not in known) or wanted not in known:
             raise NewerSchema("the database was written by a later version of intake-bot: install that version")
-        alembic.command.upgrade(config, "head")
-        return head
+        alembic.command.upgrade(config, wanted)
+        return wanted
+
+
+def revisions() -> tuple[str, ...]:
+    """Every revision that this version knows, oldest first."""
+    return _known(ScriptDirectory(str(_MIGRATIONS)))
 
 
 def current(connection: Connection) -> str | None:
@@ -59,9 +65,13 @@ def check_key(session: Session, vault: Vault) -> None:
         raise WrongKey("this is not the master key that the database was made with")
 
 
+def _known(script: ScriptDirectory) -> tuple[str, ...]:
+    return tuple(revision.revision for revision in reversed(list(script.walk_revisions())))
+
+
 def _config(connection: Connection) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
+from storage import audit
 from storage.batches import batches
 from storage.claims import CANCELLED, LEASED, PARKED, WAITING
 from storage.engine import SQLITE_BUSY_SECONDS, Database
@@ -101,6 +102,24 @@ def finish(database: Database, keys: KeyStore, *, now: datetime) -> int:
         count += len(ordered)
     if count and database.is_sqlite:
         _empty_log(database)
+    return count
+
+
+def bury(database: Database, vault: Vault, *, now: datetime) -> int:
+    """Purge the cases whose key is destroyed although their rows say nothing of it; how many.
+
+    That is what a restored backup holds that was made before they were purged: nothing of them opens any more.
+    """
+    count = 0
+    for some in batches((key_id for key_id, _ in vault.keys.destroyed()), BATCH):
+        with database.write() as session:
+            for case in session.exec(
+                select(Case).where(col(Case.key_id).in_(some), col(Case.purged_at).is_(None)).with_for_update()
+            ).all():
+                shred(session, vault, case, now=now)
+                audit.record(session, case.id, at=now, actor="system:intake-bot", act="purged", code="restored")
+                count += 1
+    finish(database, vault.keys, now=now)
     return count
 
 

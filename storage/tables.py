@@ -171,7 +171,7 @@ class DecisionRow(SQLModel, table=True):
     category: str = Field(max_length=24)
     criteria: list[int] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     by: str = Field(max_length=128)
-    at: datetime
+    at: datetime = Field(index=True)
     suggestion_version: str | None = Field(default=None, max_length=64)
     signed_off_by: str | None = Field(default=None, max_length=128)
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

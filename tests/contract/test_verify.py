@@ -9,6 +9,7 @@ from sqlmodel import select
 from conftest import FRIDAY_1640
 from contract.test_audit import unguard
 from contract.test_casework import Desk, referral
+from intake_bot.casework import views
 from intake_bot.casework.practice import Practice
 from storage import audit, shredding
 from storage.engine import Database
@@ -149,6 +150,23 @@ def test_a_purge_destroys_no_key_that_a_changed_column_names(desk: Desk) -> None
         other = second.key_id
     shredding.finish(desk.database, desk.practice.vault.keys, now=FRIDAY_1640)
     assert desk.practice.vault.keys.cipher(other)
+
+
+def test_what_a_restored_backup_brings_back_of_a_purged_case_is_purged_again(desk: Desk) -> None:
+    """An older backup holds the case whole, but for its key, which is on the list of what was destroyed."""
+    keys = desk.practice.vault.keys
+    with desk.database.read() as session:
+        case = session.exec(select(Case).order_by(Case.id)).first()
+        assert case is not None
+    keys.destroy([case.key_id], now=FRIDAY_1640)
+    assert any("its key is not in the key store" in fault for fault in found(desk))
+    assert shredding.bury(desk.database, desk.practice.vault, now=FRIDAY_1640) == 1
+    assert shredding.bury(desk.database, desk.practice.vault, now=FRIDAY_1640) == 0
+    assert found(desk) == []
+    with desk.database.read() as session:
+        shown = views.show_json(session, desk.practice, session.get_one(Case, case.id))
+    assert shown["purged_at"] is not None
+    assert shown["audit"][-1]["act"] == "purged"
 
 
 def test_nothing_that_verify_says_is_content(desk: Desk) -> None:

@@ -51,6 +51,8 @@ def upgrade() -> None:
     op.create_index("ix_cases_review_at", "cases", ["review_at"])
     op.add_column("outbox", sa.Column("give_up_from", UTCDateTime(), nullable=True))
     op.create_index("ix_cases_purged_at", "cases", ["purged_at"])
+    # The search reads reasons newest first, as it does messages.
+    op.create_index("ix_decisions_at", "decisions", ["at"])
     op.create_table(
         "notes",
         sa.Column("id", AutoString(length=26), nullable=False),

@@ -1,0 +1,222 @@
+"""The scheduled backup: both files, the list of destroyed keys, what is too old taken away, and the new one proven.
+
+A backup that was never restored is a hope. So each one is restored into a scratch folder, as on a new machine, and removed.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from intake_bot.casework.desk import SYSTEM, Actor
+from intake_bot.house import DATABASE_FILE, House
+from intake_bot.settings import Settings
+from storage import audit, backup, destroyed
+from storage.backup import Made, Restored
+from storage.backup_file import PARTIAL, BackupProblem
+from storage.engine import Database, sqlite_url
+from storage.keys import KeyProblem
+from storage.keystore import KeyStore
+
+CONTENT_NAME, KEYS_NAME = "intake-bot-{}.backup", "intake-bot-{}.keys"
+_NAMED = re.compile(r"\.?intake-bot-(\d{8}T\d{6}Z)\.(backup|keys)(?:\.[0-9a-f]{8}" + re.escape(PARTIAL) + ")?")
+_STAMP = "%Y%m%dT%H%M%SZ"
+SCRATCH = "backup-check-"
+ABANDONED = timedelta(days=1)
+"""After so long a file that is not whole is nobody's work any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """What a scheduled backup came to. ``problem`` says what to mend, ``faults`` what did not hold in the restored copy."""
+
+    content: Made | None
+    keys: Made | None
+    pruned: int
+    faults: tuple[str, ...] = ()
+    problem: str | None = None
+
+    @property
+    def proven(self) -> bool:
+        return self.problem is None and not self.faults
+
+
+def keys_folder(settings: Settings) -> Path | None:
+    """Where backups of the key store go, or None where no backups are scheduled."""
+    if settings.backup.keys_folder is not None:
+        return settings.backup.keys_folder
+    return settings.backup.folder / "keys" if settings.backup.folder is not None else None
+
+
+def due(settings: Settings, *, now: datetime) -> bool:
+    """Whether the last time of day for a backup has passed without one; after a night's downtime, then, in the morning."""
+    if settings.backup.folder is None:
+        return False
+    local = now.astimezone(settings.office.zone)
+    today = datetime.combine(local.date(), settings.backup.at, settings.office.zone)
+    last = (
+        today
+        if today <= local
+        else datetime.combine(local.date() - timedelta(days=1), settings.backup.at, local.tzinfo)
+    )
+    newest = newest_at(settings.backup.folder)
+    return newest is None or newest < last.astimezone(UTC)
+
+
+def newest_at(folder: Path) -> datetime | None:
+    """When the newest scheduled backup of the content in ``folder`` was made, by its name."""
+    found = _files(folder, "backup")
+    return found[-1][0] if found else None
+
+
+def newest_keys(folder: Path) -> Path | None:
+    """The newest scheduled backup of the key store in ``folder``."""
+    found = _files(folder, "keys")
+    return found[-1][1] if found else None
+
+
+def scheduled(house: House, *, now: datetime) -> Scheduled | None:
+    """Take both backups, prove them, and prune; None where no folder is set. Blocks for as long as it takes.
+
+    Nothing is raised for what can happen to a backup: it is in the outcome, and on the record.
+    """
+    folder, apart = house.settings.backup.folder, keys_folder(house.settings)
+    if folder is None or apart is None:
+        return None
+    content = keys = None
+    faults: tuple[str, ...] = ()
+    problem = None
+    stamp = now.astimezone(UTC).strftime(_STAMP)
+    try:
+        _make_folder(folder)
+        _make_folder(apart)
+        # The content first: every key that its moment needs is then in the key store's backup, which comes later.
+        content = backup.write_content(
+            house.database, house.keys, folder / CONTENT_NAME.format(stamp), now=now
+        )  # fmt: skip
+        keys = backup.write_keys(house.keys, apart / KEYS_NAME.format(stamp), now=now)
+        destroyed.note(house.keys, apart)
+        faults = prove(house, content.path, keys.path, now=now)
+    except (BackupProblem, KeyProblem) as fault:
+        problem = str(fault)
+    except SQLAlchemyError as fault:
+        problem = f"the database failed ({type(fault).__name__})"
+    proven = problem is None and not faults
+    outcome = Scheduled(content, keys, _prune(house.settings, folder, apart, proven=proven, now=now), faults, problem)
+    code = "proven" if outcome.proven else "not_proven" if content and keys else "failed"
+    record(house, SYSTEM, content, keys, code=code, now=now)
+    return outcome
+
+
+def note_destroyed(house: House) -> int | None:
+    """Bring the list beside the key store's backups up to date, after keys were destroyed; how many are on it.
+
+    None where no backups are scheduled. Raises BackupProblem where the list cannot be written or was changed.
+    """
+    folder = keys_folder(house.settings)
+    if folder is None:
+        return None
+    _make_folder(folder)
+    return destroyed.note(house.keys, folder)
+
+
+def prove(house: House, content: Path, keys_file: Path, *, now: datetime) -> tuple[str, ...]:
+    """Restore both into a scratch folder in the data folder, as on a new machine; what does not hold there.
+
+    Raises BackupProblem where they cannot be restored at all.
+    """
+    for left_over in house.data_dir.glob(f"{SCRATCH}*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=house.data_dir, prefix=SCRATCH) as scratch:
+        database = Database(sqlite_url(Path(scratch) / DATABASE_FILE))
+        keys = KeyStore(Database(sqlite_url(Path(scratch) / "keystore.db"), secure_delete=True), house.keys.source)
+        try:
+            plan = backup.examine(
+                content,
+                keys_file=keys_file,
+                database=database,
+                keys=keys,
+                lists=[keys_file.parent / destroyed.LIST_FILE],
+            )
+            return backup.restore(plan, now=now).faults
+        finally:
+            database.dispose()
+            keys.database.dispose()
+
+
+def record(
+    house: House, actor: Actor, content: Made | None, keys: Made | None, *, now: datetime, code: str | None = None
+) -> None:
+    """Put a backup on the record: counts and the files' hashes."""
+    detail: dict[str, object] = {}
+    if content is not None:
+        detail |= {"rows": content.rows, "sha256": content.sha256}
+    if keys is not None:
+        detail |= {"keys_rows": keys.rows, "keys_sha256": keys.sha256}
+    with house.database.write() as session:
+        audit.record(
+            session, audit.SERVICE_CHAIN, at=now, actor=str(actor), act="backed_up", code=code, detail=detail
+        )  # fmt: skip
+
+
+def record_restored(house: House, actor: Actor, restored: Restored, *, now: datetime) -> None:
+    """Put a restore on the record, with what the key store knew of the record before."""
+    detail: dict[str, object] = {
+        "rows": restored.rows,
+        "sha256": restored.sha256,
+        "made_at": restored.made_at.isoformat(),
+        "kept_destroyed": restored.kept_destroyed,
+        "faults": len(restored.faults),
+        "signed_head": restored.signed_head,
+    }
+    with house.database.write() as session:
+        audit.record(session, audit.SERVICE_CHAIN, at=now, actor=str(actor), act="restored", detail=detail)
+
+
+def _prune(settings: Settings, folder: Path, apart: Path, *, proven: bool, now: datetime) -> int:
+    """Take away backups of the content beyond the newest, and of the keys beyond their days; how many.
+
+    A backup that is not proven pushes out none that was. The newest of the keys stays whatever its age: a late one is better
+    than none. Files of other names are not ours.
+    """
+    oldest = now - timedelta(days=settings.keys.keep_days)
+    surplus = [path for _, path in _files(folder, "backup")[: -settings.backup.keep]] if proven else []
+    surplus += [path for made_at, path in _files(apart, "keys")[:-1] if made_at < oldest]
+    for place in {folder, apart}:
+        surplus += [path for made_at, path in _partial(place) if made_at < now - ABANDONED]
+    for path in surplus:
+        path.unlink(missing_ok=True)
+    return len(surplus)
+
+
+def _files(folder: Path, kind: str) -> list[tuple[datetime, Path]]:
+    return [found for found in _ours(folder) if found[1].name.endswith(f".{kind}")]
+
+
+def _partial(folder: Path) -> list[tuple[datetime, Path]]:
+    return [found for found in _ours(folder) if found[1].name.endswith(PARTIAL)]
+
+
+def _ours(folder: Path) -> list[tuple[datetime, Path]]:
+    """The scheduled backups' files, whole or not, oldest first."""
+    found = []
+    for path in folder.glob("*intake-bot-*"):
+        match = _NAMED.fullmatch(path.name)
+        if match:
+            with suppress(ValueError):
+                found.append((datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC), path))
+    return sorted(found)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise BackupProblem(f"{folder}: cannot be made ({fault.strerror})") from None

@@ -1,0 +1,399 @@
+"""Backups: the content in one file, the key store in another, both sealed; and bringing them back, or not at all.
+
+A backup of the content holds every row of the content tables as of one moment, in a form that both databases read, and no
+key. Its file key is wrapped under a secret of the key store, so it opens as long as that store does, whatever the master key
+is by then. A backup of the key store is wrapped by the master key, and holds that key sealed to the recovery key.
+
+Restoring has two steps: :func:`examine` proves everything and touches nothing, :func:`restore` then fills the databases.
+What was destroyed stays destroyed: it is left out before a key of the backup is written anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Connection, Table, inspect, select, text, union
+from sqlmodel import Session, SQLModel, col
+
+from storage import audit, destroyed, keystore, schema
+from storage.backup_file import (
+    BackupProblem,
+    Damaged,
+    Head,
+    NewerBackup,
+    Sealed,
+    SealedWriter,
+    digest,
+    look,
+    opened,
+    written,
+)
+from storage.backup_rows import Row, Section, load, read_rows, write_rows
+from storage.batches import batches
+from storage.engine import Database
+from storage.keys import KEY_BYTES, KeyProblem, name_of
+from storage.keystore import BACKUP_ROOT, KEYS, NONCE_BYTES, SECRETS, KeyStore, recover_master
+from storage.tables import Case, Destruction, Raw
+from storage.vault import Vault
+from storage.verify import signing_key
+
+CONTENT, KEY_STORE = "content", "keys"
+_KEYS_PURPOSE = "backup/keys"
+_NO_HEAD = f"0:{'0' * 64}"
+IDS_AT_ONCE = 500
+
+
+class NotEmpty(BackupProblem):
+    """There is something already where the backup was to be restored to."""
+
+
+class WrongStore(BackupProblem):
+    """The backup belongs to another key store."""
+
+
+class WrongMaster(BackupProblem):
+    """The master key, or the recovery key, is not the one that opens this backup."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A backup that is on the disk."""
+
+    path: Path
+    made_at: datetime
+    rows: int
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A restore of which everything is proven and nothing is done. ``notes`` are sentences for the administrator."""
+
+    content: Sealed
+    content_key: bytes = field(repr=False)
+    sha256: str
+    database: Database
+    keys: KeyStore
+    key_backup: _KeyBackup | None
+    lives: bool
+    destroyed: Mapping[str, datetime] = field(repr=False)
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was restored. ``faults`` is what does not hold in it, named as ``verify`` names it.
+
+    ``kept_destroyed`` is how many keys were left out, or taken out, because they had been destroyed; ``signed_head`` the
+    newest signed head that the key store knew of before.
+    """
+
+    made_at: datetime
+    rows: int
+    sha256: str
+    kept_destroyed: int
+    signed_head: str | None
+    faults: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _KeyBackup:
+    sealed: Sealed
+    key: bytes = field(repr=False)
+    root: bytes = field(repr=False)
+    destroyed: Mapping[str, datetime] = field(repr=False)
+
+
+def write_content(database: Database, keys: KeyStore, path: Path, *, now: datetime) -> Made:
+    """Write every content row, as of one moment, while the service goes on. ``path`` must not be there yet.
+
+    Raises BackupProblem; then there is no file. A backup of the keys that is to open it must be made after it.
+    """
+    file_key = secrets.token_bytes(KEY_BYTES)
+    with _snapshot(database) as connection:
+        revision = schema.current(connection)
+        if revision != schema.revisions()[-1]:
+            raise BackupProblem(
+                "the database is not at this version's schema: take the backup with the version that it is at"
+            )
+        store = Vault(keys).fingerprint()
+        wrapped = _wrap(keys.secret(BACKUP_ROOT), store, file_key).hex()
+        head = Head(CONTENT, revision, now, store, wrapped)
+        return _write(connection, SQLModel.metadata.sorted_tables, path, head, file_key)
+
+
+def write_keys(keys: KeyStore, path: Path, *, now: datetime) -> Made:
+    """Write the whole key store, as of one moment. ``path`` must not be there yet.
+
+    Raises BackupProblem; KeyProblem while a rotation of the master key is not finished. Then there is no file.
+    """
+    file_key = secrets.token_bytes(KEY_BYTES)
+    with _snapshot(keys.database) as connection:
+        wrapped = keys.wrap_for_backup(connection, _KEYS_PURPOSE, file_key)
+        store = Vault(keys).fingerprint()
+        head = Head(
+            KEY_STORE, wrapped.version, now, store, wrapped.wrapped.hex(), wrapped.master, wrapped.recovery
+        )  # fmt: skip
+        return _write(connection, keystore.metadata.sorted_tables, path, head, file_key)
+
+
+def recovered_master(keys_file: Path, recovery_key: str) -> bytes:
+    """The master key of the moment when ``keys_file`` was made. Raises BackupProblem."""
+    head = look(keys_file, KEY_STORE).head
+    if not head.recovery:
+        raise WrongMaster(f"{keys_file} was made before there was a recovery key: it needs the master key of that time")
+    try:
+        master = recover_master(recovery_key, head.recovery)
+    except KeyProblem as problem:
+        raise WrongMaster(str(problem)) from None
+    if name_of(master) != head.master:
+        raise Damaged(f"the head of {keys_file} is damaged")
+    return master
+
+
+def examine(
+    content: Path,
+    *,
+    keys_file: Path | None,
+    database: Database,
+    keys: KeyStore,
+    lists: Sequence[Path] = (),
+    newer: Sequence[Path] = (),
+) -> Plan:
+    """Prove that ``content`` can be restored into ``database``, and ``keys_file`` into the key store where that is empty.
+
+    ``keys`` is not open yet. Both files are read to their ends. Nothing is written but empty database files. ``lists`` are
+    the lists of destroyed keys to heed; ``newer`` are other backups of the key store, of which only the destroyed keys are
+    taken, as they are of ``keys_file`` where the key store is alive.
+
+    Raises NotEmpty, NewerBackup, WrongStore, WrongMaster, Damaged or another BackupProblem.
+    """
+    sealed = look(content, CONTENT)
+    if sealed.head.schema not in schema.revisions():
+        raise NewerBackup(f"{content} was made by a later version of intake-bot: install that version")
+    _check_empty(database, sealed.head.schema)
+    lives = _has_rows(keys.database, keystore.metadata.sorted_tables)
+    key_backup = None
+    if lives:
+        newer = [*newer, keys_file] if keys_file else newer
+        try:
+            keys.open()
+        except KeyProblem as problem:
+            raise WrongMaster(str(problem)) from None
+        store, root = Vault(keys).fingerprint(), keys.secret(BACKUP_ROOT)
+    elif keys_file is not None:
+        key_backup = _open_keys(keys_file, keys)
+        store, root = key_backup.sealed.head.store, key_backup.root
+    else:
+        raise BackupProblem("the key store is empty: its own backup is needed too (--keys)")
+    if sealed.head.store != store:
+        raise WrongStore(f"{content} belongs to another key store: bring the backup of that store")
+
+    content_key = _unwrap(root, store, sealed)
+    with opened(sealed, content_key) as source:
+        for _ in read_rows(source):
+            pass
+    gone = dict(key_backup.destroyed) if key_backup else {}
+    for path in lists:
+        gone |= destroyed.read(path, root)
+    notes = []
+    for path in newer:
+        try:
+            other = _open_keys(path, keys)
+        except BackupProblem:
+            notes.append(
+                f"{path} could not be opened with this master key: what it knows to be destroyed was not heeded"
+            )
+        else:
+            gone |= other.destroyed if other.sealed.head.store == store else {}
+    if key_backup is not None:
+        notes += _shortfalls(sealed, key_backup, lists)
+    return Plan(sealed, content_key, digest(content), database, keys, key_backup, lives, gone, tuple(notes))
+
+
+def restore(plan: Plan, *, now: datetime) -> Restored:
+    """Do what was planned: the key store without what was destroyed, then the content, then this version's schema.
+
+    Each database is filled in one transaction. Raises BackupProblem where a file has changed since it was examined.
+    """
+    keys = plan.keys
+    if plan.lives:
+        kept_destroyed = _destroy(keys, plan.destroyed, now=now)
+    else:
+        kept_destroyed = _restore_keys(plan)
+        keys.open()
+    schema.upgrade(plan.database, plan.content.head.schema)
+    with plan.database.write() as session, opened(plan.content, plan.content_key) as source:
+        rows = sum(load(session.connection(), read_rows(source)).values())
+    schema.upgrade(plan.database)
+    # The content may know of destructions that its key store's backup is too old to know of.
+    with plan.database.read() as session:
+        ordered = session.connection().execute(select(col(Destruction.key_id))).scalars().all()
+    kept_destroyed += _destroy(keys, ordered, now=now)
+
+    known_head = keys.signed_head()
+    with plan.database.read() as session:
+        newest = audit.latest_signed(session)
+        faults = (
+            *audit.broken_links(session),
+            *audit.broken_signed_heads(session, signing_key(keys), expected=None),
+            *_keyless(session, keys),
+        )
+    notes = list(plan.notes)
+    head = f"{newest.seq}:{newest.hash}" if newest else _NO_HEAD
+    if known_head is not None and known_head != head:
+        notes.append(
+            "the key store knew another newest signed head than the backup holds: what came after is not in it"
+        )
+        # The record goes on from the backup, and the next signed head follows the one in it.
+        keys.note_signed_head(head)
+    return Restored(
+        plan.content.head.made_at, rows, plan.sha256, kept_destroyed, known_head, tuple(faults), tuple(notes)
+    )
+
+
+# ---- inside
+
+
+@contextmanager
+def _snapshot(database: Database) -> Iterator[Connection]:
+    """One moment of the database, however long it is read, while others write."""
+    with database.read() as session:
+        connection = session.connection()
+        if not database.is_sqlite:
+            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        yield connection
+
+
+def _write(connection: Connection, tables: Sequence[Table], path: Path, head: Head, file_key: bytes) -> Made:
+    with written(path) as file:
+        writer = SealedWriter(file, head, file_key)
+        counts = write_rows(connection, tables, writer)
+        writer.close()
+    return Made(path, head.made_at, sum(counts.values()), writer.size, writer.sha256)
+
+
+def _open_keys(path: Path, keys: KeyStore) -> _KeyBackup:
+    sealed = look(path, KEY_STORE)
+    if sealed.head.schema != keystore.THIS_VERSION:
+        raise NewerBackup(f"{path} was made by a later version of intake-bot: install that version")
+    if keys.source.load().named(sealed.head.master) is None:
+        raise WrongMaster(f"this is not the master key that {path} was made with: bring that one, or the recovery key")
+    root, gone = b"", {}
+    try:
+        key = keys.unwrap(_KEYS_PURPOSE, sealed.head.master, bytes.fromhex(sealed.head.key))
+        with opened(sealed, key) as source:
+            for section, row in read_rows(source):
+                if section.table == SECRETS.name and row["name"] == BACKUP_ROOT:
+                    root = keys.unwrap(f"secret/{BACKUP_ROOT}", row["master"], row["wrapped"])
+                elif section.table == KEYS.name and row["destroyed_at"] is not None:
+                    gone[row["id"]] = row["destroyed_at"]
+    except KeyProblem:
+        raise Damaged(f"{path}: the backup is damaged, or was made of a damaged key store") from None
+    return _KeyBackup(sealed, key, root, gone)
+
+
+def _restore_keys(plan: Plan) -> int:
+    """Fill the key store, leaving out the wrapped bytes of what was destroyed; how many were in the backup still."""
+    backup = plan.key_backup
+    assert backup is not None  # noqa: S101 (an empty key store without a backup is refused before)
+    left_out = 0
+    seen = set()
+
+    def without_destroyed(rows: Iterator[tuple[Section, Row]]) -> Iterator[tuple[Section, Row]]:
+        nonlocal left_out
+        for section, row in rows:
+            if section.table == KEYS.name and row["id"] in plan.destroyed:
+                seen.add(row["id"])
+                left_out += row["wrapped"] is not None
+                yield section, row | {"wrapped": None, "destroyed_at": plan.destroyed[row["id"]]}
+            else:
+                yield section, row
+
+    with plan.keys.database.write() as session, opened(backup.sealed, backup.key) as source:
+        connection = session.connection()
+        keystore.metadata.create_all(connection)
+        load(connection, without_destroyed(read_rows(source)))
+        strangers: list[dict[str, Any]] = [
+            {"id": key_id, "master": "-", "wrapped": None, "destroyed_at": moment}
+            for key_id, moment in plan.destroyed.items()
+            if key_id not in seen
+        ]
+        for some in batches(strangers, IDS_AT_ONCE):
+            connection.execute(KEYS.insert(), some)
+    return left_out
+
+
+def _shortfalls(content: Sealed, key_backup: _KeyBackup, lists: Sequence[Path]) -> Iterator[str]:
+    if not lists:
+        yield (
+            f"there was no {destroyed.LIST_FILE} beside the key store's backup: what was destroyed after that backup is "
+            "alive again, unless the content's backup tells of it"
+        )
+    if key_backup.sealed.head.made_at < content.head.made_at:
+        yield "the key store's backup is older than the content's: what came between cannot be opened"
+
+
+def _destroy(keys: KeyStore, key_ids: Iterable[str], *, now: datetime) -> int:
+    """Destroy what is not destroyed yet; how many keys were still there."""
+    already = {key_id for key_id, _ in keys.destroyed()}
+    alive = sorted(set(key_ids) - already)
+    return keys.destroy(alive, now=now) if alive else 0
+
+
+def _check_empty(database: Database, revision: str) -> None:
+    tables = SQLModel.metadata.sorted_tables
+    with database.engine.connect() as connection:
+        now = schema.current(connection)
+    if now not in (None, revision) or _has_rows(database, tables):
+        raise NotEmpty("the database is not empty: a backup is restored into a new data folder or a new database only")
+
+
+def _has_rows(database: Database, tables: Sequence[Table]) -> bool:
+    with database.read() as session:
+        connection = session.connection()
+        there = set(inspect(connection).get_table_names())
+        return any(
+            connection.execute(select(table.primary_key.columns[0]).limit(1)).first() is not None
+            for table in tables
+            if table.name in there
+        )
+
+
+def _keyless(session: Session, keys: KeyStore) -> Iterator[str]:
+    """Names each key that the content is sealed under and that the key store has never had."""
+    needed = union(select(col(Raw.key_id)), select(col(Case.key_id)).where(col(Case.purged_at).is_(None)))
+    with keys.database.read() as key_session:
+        for some in batches(session.connection().execute(needed).scalars(), IDS_AT_ONCE):
+            found = select(KEYS.c.id).where(KEYS.c.id.in_(some))
+            known = set(key_session.connection().execute(found).scalars())
+            yield from (f"keystore/key/{one}: is needed and not there" for one in some if one and one not in known)
+
+
+def _wrap(root: bytes, store: str, file_key: bytes) -> bytes:
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    return nonce + _wrapper(root).encrypt(nonce, file_key, store.encode())
+
+
+def _unwrap(root: bytes, store: str, sealed: Sealed) -> bytes:
+    wrapped = bytes.fromhex(sealed.head.key)
+    try:
+        return _wrapper(root).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], store.encode())
+    except (InvalidTag, ValueError):
+        raise Damaged(f"the head of {sealed.path} is damaged") from None
+
+
+def _wrapper(root: bytes) -> AESGCM:
+    return AESGCM(hmac.new(root, b"intake-bot/1/backup/content", hashlib.sha256).digest())
