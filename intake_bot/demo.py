@@ -184,10 +184,10 @@ class Story:
             ]
             if not opened:
                 self._console.print(f"[green]Kept[/] after {(kept - dot) * 1000:.0f} ms; it answers nothing of ours.")
-                self._console.print(
-                    "It opened no case and got no answer; it is on the unfiled list for an officer to see.\n"
-                )
+                self._console.print("It opened no case and got no answer; the desk is told that it was kept:")
+                told = self._show_notices()
                 self._expect(number == 6 and letter_path is None, f"message {number} opened no case")
+                self._expect(len(told) == 1, "the desk should have been told of the unfiled message")
                 return
             case = opened[0]
             self._case_ids.append(case.id)
@@ -318,11 +318,14 @@ class Story:
         self._console.print(f"It is now {say_time(self._clock(), self._zone)}.", highlight=False)
         await self._service.sweep()
         await self._settled()
-        sent = self._desk.new_notices()
-        for notice in sent:
-            self._console.print(f"[yellow]●[/] {notice_sentence(notice, self._zone)}", highlight=False)
+        return self._show_notices()
+
+    def _show_notices(self) -> list[Notice]:
+        notices = self._desk.new_notices()
+        for notice in notices:
+            self._console.print(Text("● ", style="yellow") + Text(notice_sentence(notice, self._zone)))
         self._console.print()
-        return sent
+        return notices
 
     def _perform(self, act: Claim | Decide) -> None:
         with self._house.database.write() as session:
