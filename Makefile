@@ -10,7 +10,7 @@ help:
 	@echo "make demo    install into .venv and watch the whole story, on this machine alone"
 	@echo "make test    install what the tests need and run them"
 	@echo "make check   lint, types, import rules"
-	@echo "make bench   times from the dot to 250, acknowledgement and card; memory"
+	@echo "make bench   times from the dot to 250, acknowledgement and card; memory; the record at 100,000 cases"
 
 # A stamp holds the lock file's install, so that the second run starts at once.
 $(BIN)/python:
@@ -43,6 +43,7 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed
 	$(BIN)/python bench/intake.py
+	$(BIN)/python bench/record.py $(ARGS)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from intake_bot import backup_commands, keys_commands, retention_commands
+from intake_bot import backup_commands, keys_commands, retention_commands, search_commands
 from intake_bot.command import (
     DEFAULT_DATA,
     EXIT_FAILED,
@@ -51,6 +51,7 @@ app.add_typer(model_app, name="model")
 backup_commands.add_to(app)
 keys_commands.add_to(app)
 retention_commands.add_to(app)
+search_commands.add_to(app)
 
 
 def main() -> None:

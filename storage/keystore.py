@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -515,6 +516,7 @@ def _unwrap(master: bytes, purpose: str, wrapped: bytes) -> bytes:
         raise KeyChanged("a key in the key store was changed, or belongs to another master key") from None
 
 
+@lru_cache(maxsize=8)
 def _wrapper(master: bytes) -> AESGCM:
     # The master key itself encrypts nothing: each use has a key derived for it.
     return AESGCM(hmac.new(master, b"intake-bot/1/wrap", hashlib.sha256).digest())

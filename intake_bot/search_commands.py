@@ -1,0 +1,111 @@
+"""The command that searches: places to look at, newest first, and how far back it looked."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from intake_bot.command import (
+    DEFAULT_DATA,
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    acting,
+    failed,
+    moment_of,
+    now_utc,
+    opened_house,
+    print_json,
+    wrong,
+)
+
+if TYPE_CHECKING:
+    from intake_bot.house import House
+    from intake_bot.searching import Searching
+    from storage.search import Words
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(search)
+
+
+def search(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WORDS...",
+            help="All of them, in any order; kier* finds what begins so. A lone - reads them from standard input, which "
+            "keeps them out of the shell's history and the list of processes.",
+        ),
+    ],
+    officer: Annotated[str | None, typer.Option(metavar="O", help="Only cases of this officer.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="T", help="RFC 3339; nothing from before.")] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="Go on from where an earlier search stopped.")
+    ] = None,
+    json_: JsonOption = False,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Find words in messages and in the reasons of decisions, newest first. It looks for five seconds, then says how far."""
+    from storage.search import Cursor, NoWords, Words, WrongCursor
+
+    try:
+        wanted = Words(sys.stdin.read().split() if words == ["-"] else words)
+    except NoWords:
+        wrong("give from one to twenty words to look for")
+    try:
+        cursor = Cursor.parse(before) if before else None
+    except WrongCursor:
+        wrong("--before takes the cursor that an earlier search printed")
+    filters = {"officer": officer, "since": moment_of(since) if since else None, "before": cursor}
+    with opened_house(config, data) as house:
+        asyncio.run(_search(house, wanted, filters, json_=json_))
+
+
+async def _search(house: House, words: Words, filters: dict[str, Any], *, json_: bool) -> None:
+    from intake_bot.casework.views import rfc3339
+    from intake_bot.searching import SearchFailed, search
+
+    try:
+        async with search(
+            house.database, house.practice.vault, words, actor=str(acting(None)), now=now_utc(), **filters
+        ) as searching:
+            async for match in searching:
+                if json_:
+                    line = {"case": match.reference, "kind": match.kind, "id": match.id, "at": rfc3339(match.at)}
+                    print_json(line | {"cursor": str(match.cursor)})
+                else:
+                    print(
+                        f"{rfc3339(match.at)}  {match.reference or 'unfiled':16}  {match.kind:8}  {match.id}",
+                        flush=True,
+                    )
+    except SearchFailed as failure:
+        failed(f"the search did not end well ({failure.code})")
+    _say_how_far(searching, json_=json_)
+
+
+def _say_how_far(searching: Searching, *, json_: bool) -> None:
+    from intake_bot.casework.views import rfc3339
+
+    looked = searching.looked
+    assert looked is not None  # noqa: S101 (it was iterated to its end)
+    if json_:
+        print_json(
+            {
+                "matches": searching.matches,
+                "examined": looked.examined,
+                "unreadable": looked.unreadable,
+                "back_to": rfc3339(looked.back_to),
+                "cursor": str(looked.cursor) if looked.cursor else None,
+            }
+        )
+        return
+    print(f"{searching.matches} found; {looked.examined} texts looked through", file=sys.stderr)
+    if looked.unreadable:
+        print(f"{looked.unreadable} could not be opened: see intake-bot verify", file=sys.stderr)
+    if looked.cursor:
+        print(f"looked back to {rfc3339(looked.back_to)}; to go on: --before {looked.cursor}", file=sys.stderr)
