@@ -289,7 +289,8 @@ def test_the_child_dies_with_its_parent() -> None:
             sys.executable,
             "-c",
             "import subprocess, sys, time\n"
-            "child = subprocess.Popen([sys.executable, '-m', 'intake_bot.searching'], stdin=subprocess.PIPE)\n"
+            "child = subprocess.Popen([sys.executable, '-m', 'intake_bot.searching'], stdin=subprocess.PIPE,\n"
+            "                         stdout=subprocess.DEVNULL)\n"
             "print(child.pid, flush=True)\n"
             # A database that takes connections and never answers, so that the child is in the middle of its work.
             "import socket\n"
@@ -300,7 +301,7 @@ def test_the_child_dies_with_its_parent() -> None:
             "             before=None, seconds=5)\n"
             "child.stdin.write(json.dumps(order).encode() + b'\\n')\n"
             "child.stdin.flush()\n"
-            "deaf.accept()\n"
+            "kept_open = deaf.accept()\n"
             "print('waits', flush=True)\n"
             "time.sleep(60)\n",
         ],
