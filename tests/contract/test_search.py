@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -284,44 +284,58 @@ async def test_a_child_that_is_killed_or_meets_a_fault_says_so_without_a_word(sh
 
 
 def test_the_child_dies_with_its_parent() -> None:
-    parent = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import subprocess, sys, time\n"
-            "child = subprocess.Popen([sys.executable, '-m', 'intake_bot.searching'], stdin=subprocess.PIPE,\n"
-            "                         stdout=subprocess.DEVNULL)\n"
-            "print(child.pid, flush=True)\n"
-            # A database that takes connections and never answers, so that the child is in the middle of its work.
-            "import socket\n"
-            "deaf = socket.create_server(('127.0.0.1', 0))\n"
-            "url = f'postgresql://u@127.0.0.1:{deaf.getsockname()[1]}/x'\n"
-            "import json\n"
-            "order = dict(database=url, keys=url, masters=['0f' * 32], libpq={}, words=['w'], officer=None, since=None,\n"
-            "             before=None, seconds=5)\n"
-            "child.stdin.write(json.dumps(order).encode() + b'\\n')\n"
-            "child.stdin.flush()\n"
-            "kept_open = deaf.accept()\n"
-            "print('waits', flush=True)\n"
-            "time.sleep(60)\n",
-        ],
-        stdout=subprocess.PIPE,
-    )
-    assert parent.stdout is not None
-    child = int(parent.stdout.readline())
-    assert parent.stdout.readline() == b"waits\n"
-    watch = os.pidfd_open(child)
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
-    with contextlib.closing(os.fdopen(watch, "rb", closefd=True)) as pid_file:
-        assert _ends(pid_file.fileno())
+    # A database that takes connections and never answers, so that the child is in the middle of its work. It is ours and
+    # not the parent's: else its end would be the child's, whether or not the child had noticed its parent's.
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"postgresql://u@127.0.0.1:{deaf.getsockname()[1]}/x"
+        order = {
+            "database": url,
+            "keys": url,
+            "masters": ["0f" * 32],
+            "libpq": {},
+            "words": ["w"],
+            "officer": None,
+            "since": None,
+            "before": None,
+            "seconds": 5,
+        }
+        parent = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                "import subprocess, sys, time\n"
+                "child = subprocess.Popen([sys.executable, '-m', 'intake_bot.searching'], stdin=subprocess.PIPE,\n"
+                "                         stdout=subprocess.DEVNULL)\n"
+                "child.stdin.write(sys.stdin.buffer.readline())\n"
+                "child.stdin.flush()\n"
+                "print(child.pid, flush=True)\n"
+                "time.sleep(60)\n",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        with parent:
+            assert parent.stdin is not None
+            assert parent.stdout is not None
+            parent.stdin.write(json.dumps(order).encode() + b"\n")
+            parent.stdin.flush()
+            child = int(parent.stdout.readline())
+            deaf.settimeout(20)
+            connection, _ = deaf.accept()
+            watch = os.pidfd_open(child)
+            try:
+                assert not _ends(watch, seconds=0)
+                parent.kill()
+                assert _ends(watch, seconds=10)
+            finally:
+                os.close(watch)
+                connection.close()
 
 
-def _ends(pidfd: int) -> bool:
+def _ends(pidfd: int, *, seconds: float) -> bool:
     import select as waiting
 
-    return bool(waiting.select([pidfd], [], [], 10)[0])
+    return bool(waiting.select([pidfd], [], [], seconds)[0])
 
 
 TEXT = st.text(st.sampled_from("aAbBßéÉ’'-*_ \u0301\u00ad\n\"\\İłŁﬁ🙂ΣςĦ0９"), max_size=30)
