@@ -217,11 +217,11 @@ def show(
     with opened_house(config, data) as house:
         with found_case(house, case) as (session, row):
             views.record_access(session, row, acting(None), "show", now=now_utc())
-            shown = views.show_json(session, house.practice, row)
-            view = views.whole(session, house.practice, row)
-        if json_:
+            shown = views.show_json(session, house.practice, row) if json_ else None
+            view = None if json_ else views.whole(session, house.practice, row)
+        if shown is not None:
             print_json(shown)
-        else:
+        if view is not None:
             print_case(view, house.settings.office.zone)
 
 

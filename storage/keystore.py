@@ -382,12 +382,8 @@ class KeyStore:
         assert master is not None  # noqa: S101 (just checked)
         return BackupKey(facts[_VERSION], current, _wrap(master, purpose, value), facts.get(_RECOVERY_MASTER, ""))
 
-    def wrap(self, purpose: str, value: bytes) -> tuple[str, bytes]:
-        """A small secret (a backup's key) wrapped by the current master: the master's name, and the wrapped bytes."""
-        return name_of(self._masters.current), _wrap(self._masters.current, purpose, value)
-
     def unwrap(self, purpose: str, master: str, wrapped: bytes) -> bytes:
-        """The inverse of :meth:`wrap`. Raises KeyProblem."""
+        """A key of a backup, or a secret in it, from what wrapped it: see :meth:`wrap_for_backup`. Raises KeyProblem."""
         return self._unwrap(master, purpose, wrapped)
 
     # ---- inside

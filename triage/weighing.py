@@ -6,7 +6,6 @@ against it, it gives *unclear*. What is not named at all is *none* and *unclear*
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -338,11 +337,3 @@ def _reason(
     if windowed:
         reason += "; only the first and last part of this long text was read"
     return reason + "."
-
-
-_WORD = re.compile(r"[^\W\d_]")
-
-
-def has_content(text: str) -> bool:
-    """True where there is at least one letter to read."""
-    return _WORD.search(text) is not None
