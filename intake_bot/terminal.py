@@ -104,8 +104,6 @@ def notice_sentence(notice: Notice, zone: ZoneInfo) -> str:
             return (
                 f"{notice.reference or 'A letter'}: our letter could not be delivered ({notice.code}). Telephone them."
             )
-        case NoticeKind.ACK_CAPPED:
-            return f"{notice.reference}: not acknowledged, this address has had its fill of automatic answers."
 
 
 def suggestion_text(suggestion: Suggestion, text: str) -> RenderableType:

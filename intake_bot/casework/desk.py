@@ -122,7 +122,6 @@ class NoticeKind(StrEnum):
     PARKED = "parked"
     UNFILED = "unfiled"
     DELIVERY_FAILED = "delivery_failed"
-    ACK_CAPPED = "ack_capped"
 
 
 @dataclass(frozen=True, slots=True)

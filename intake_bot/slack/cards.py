@@ -183,8 +183,6 @@ def _notice(notice: Notice, say: Say, name: Callable[[Actor], str]) -> str:
             )
         case NoticeKind.DELIVERY_FAILED:
             return f"{reference or 'A letter'}: our letter could not be delivered ({code}). Telephone them."
-        case NoticeKind.ACK_CAPPED:
-            return f"{reference or 'A message'}: not acknowledged, this address has had its fill of automatic answers."
 
 
 def _button(card: CaseCard, act: str) -> ButtonElement:
