@@ -79,9 +79,17 @@ def _unopened(session: Session, keys: KeyStore) -> Iterator[str]:
             readable.append((where, key_id, value))
         ciphers = keys.ciphers(sorted(ids))
         for where, key_id, value in readable:
+            if key_id not in ciphers and _purged_meanwhile(session, key_id):
+                continue
             fault = _fault(ciphers.get(key_id), value)
             if fault:
                 yield f"{where}: {fault}"
+
+
+def _purged_meanwhile(session: Session, key_id: str) -> bool:
+    """Whether a purge has ordered the key's destruction since ``session``'s view of the rows began."""
+    with Session(session.get_bind()) as fresh:
+        return session.get(Destruction, key_id) is None and fresh.get(Destruction, key_id) is not None
 
 
 def _fault(cipher: AESGCM | None, value: _Value) -> str | None:

@@ -152,6 +152,17 @@ def test_a_purge_destroys_no_key_that_a_changed_column_names(desk: Desk) -> None
     assert desk.practice.vault.keys.cipher(other)
 
 
+def test_a_purge_that_ends_while_the_proof_is_running_is_no_fault(desk: Desk) -> None:
+    with desk.database.read() as session:
+        case_id = session.exec(select(Case.id)).first()
+        with desk.database.write() as other:
+            case = other.get_one(Case, case_id)
+            shredding.shred(other, desk.practice.vault, case, now=FRIDAY_1640)
+            audit.record(other, case.id, at=FRIDAY_1640, actor="system:intake-bot", act="purged")
+        shredding.finish(desk.database, desk.practice.vault.keys, now=FRIDAY_1640)
+        assert list(faults(session, desk.practice.vault)) == []
+
+
 def test_what_a_restored_backup_brings_back_of_a_purged_case_is_purged_again(desk: Desk) -> None:
     """An older backup holds the case whole, but for its key, which is on the list of what was destroyed."""
     keys = desk.practice.vault.keys
