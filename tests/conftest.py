@@ -49,11 +49,12 @@ class PostgresCluster:
         self._run("pg_ctl", "-D", data, "-l", self._folder / "log", "-o", options, "-w", "start")
         self._made = 0
 
-    def new_database(self) -> str:
-        """The url of a fresh, empty database."""
+    def new_database(self, like: str = "") -> str:
+        """The url of a fresh database: empty, or a copy of the one whose url is ``like``."""
         self._made += 1
         name = f"test_{self._made}"
-        self._run("createdb", "-h", "127.0.0.1", "-p", self._port, "-U", "postgres", name)
+        template = ("-T", like.rpartition("/")[2]) if like else ()
+        self._run("createdb", "-h", "127.0.0.1", "-p", self._port, "-U", "postgres", *template, name)
         return f"postgresql://postgres@127.0.0.1:{self._port}/{name}"
 
     def stop(self) -> None:

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from acceptance.harness import House, Service, mail
-from intake_bot.cli import app
 
 CANARY = "zylophantine marmalade"
 NO_NAMES = f"""Dear LADO,
@@ -40,13 +38,6 @@ def open_case(house: House, service: Service, raw: bytes) -> str:
     service.settle()
     (new,) = [case["case"] for case in house.json("cases") if case["case"] not in before]
     return str(new)
-
-
-def run(house: House, *arguments: str, expect: int = 0, stdin: str = "") -> str:
-    """A command as it is typed, but in this process: many of them take too long to start."""
-    done = CliRunner().invoke(app, [*arguments, "--data", str(house.data)], input=stdin, env=house.environment)
-    assert done.exit_code == expect, done.output
-    return done.stdout
 
 
 def files(folder: Path) -> bytes:
@@ -91,29 +82,29 @@ def test_a_referral_is_kept_held_listed_and_purged_on_a_manager_s_word(house: Ho
     body = f"Mr Kestrel Ambleforth grabbed a pupil. {CANARY}"
     case = open_case(house, service, mail(body, message_id="<ref@brookfield.example>"))
     said = ["--decision", "referral", "--category", "physical", "--criteria", "1", "--reason", "Force was used."]
-    run(house, "decide", case, *said)
-    run(house, "conclude", case, "--note", "No basis.", "--outcome", "ongoing", expect=2)
-    run(house, "conclude", case, "--note", "No basis.", "--outcome", "unfounded")
+    house.run_here("decide", case, *said)
+    house.run_here("conclude", case, "--note", "No basis.", "--outcome", "ongoing", expect=2)
+    house.run_here("conclude", case, "--note", "No basis.", "--outcome", "unfounded")
 
     out = house.folder / "access"
-    printed = run(house, "access-export", "-", "--out", str(out), stdin="K Ambleforth\n")
+    printed = house.run_here("access-export", "-", "--out", str(out), stdin="K Ambleforth\n")
     assert "Ambleforth" not in printed
     assert {path.name for path in out.iterdir()} == {f"{case}.txt", "index.txt"}
     assert CANARY in (out / f"{case}.txt").read_text()
 
-    (due,) = run(house, "purge", "--dry-run", "--due-by", "2100-01-01T00:00:00Z", "--json").splitlines()
+    (due,) = house.run_here("purge", "--dry-run", "--due-by", "2100-01-01T00:00:00Z", "--json").splitlines()
     assert json.loads(due).items() >= {"case": case, "outcome": "unfounded", "hold": False}.items()
-    run(house, "purge", "--all-due", expect=2)  # nobody's word
+    house.run_here("purge", "--all-due", expect=2)  # nobody's word
     word = ["--by", "Morag", "--reason", "An erasure was granted."]
-    run(house, "hold", case, "--reason", "The inquiry asks.")
-    run(house, "purge", case, *word, "--early", expect=1)
-    run(house, "hold", case, "--lift", "--reason", "The inquiry has ended.")
-    run(house, "purge", case, *word, expect=1)  # its time has not come
-    run(house, "purge", case, *word, "--early")
-    shown = json.loads(run(house, "show", case, "--json"))
+    house.run_here("hold", case, "--reason", "The inquiry asks.")
+    house.run_here("purge", case, *word, "--early", expect=1)
+    house.run_here("hold", case, "--lift", "--reason", "The inquiry has ended.")
+    house.run_here("purge", case, *word, expect=1)  # its time has not come
+    house.run_here("purge", case, *word, "--early")
+    shown = json.loads(house.run_here("show", case, "--json"))
     assert CANARY not in str(shown)
     assert (shown["outcome"], shown["category"]) == ("unfounded", "physical")
     assert [entry["code"] for entry in shown["audit"] if entry["act"] == "purged"] == ["early"]
     assert CANARY not in service.drain()
-    run(house, "verify")
+    house.run_here("verify")
     service.stop()
