@@ -107,7 +107,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=100_000, help="how many (default: 100,000)")
     parser.add_argument("--million", dest="cases", action="store_const", const=1_000_000, help="as --cases 1000000")
-    size: int = parser.parse_args().cases
+    parser.add_argument("--search-in", metavar="URL", help="only the word search, in this empty PostgreSQL database")
+    options = parser.parse_args()
+    size: int = options.cases
+    if options.search_in:
+        search_in(options.search_in, size)
+        return
     with tempfile.TemporaryDirectory(prefix="intake-bot-bench-") as name:
         folder = Path(name)
         empty, few, full = opened(folder / "empty"), opened(folder / "few"), opened(folder / "full")
@@ -128,6 +133,14 @@ def main() -> None:
         measure_sealing(folder)
         for house in (empty, few, full):
             house.close()
+
+
+def search_in(url: str, size: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="intake-bot-bench-") as name:
+        house = opened(Path(name) / "data", url=url)
+        fill(house, size)
+        measure_search(house, size)
+        house.close()
 
 
 # ---- the measurements
@@ -367,8 +380,8 @@ def incoming_of(arrival: spool.Arrival, number: int) -> Incoming:
 # ---- filling a store
 
 
-def opened(folder: Path, keys: type[KeyStore] = KeyStore) -> House:
-    settings = Settings.model_validate({"keys": {"file": folder.with_suffix(".master")}})
+def opened(folder: Path, keys: type[KeyStore] = KeyStore, url: str = "") -> House:
+    settings = Settings.model_validate({"keys": {"file": folder.with_suffix(".master")}, "database": {"url": url}})
     house = open_house(settings, folder, {}, keys_ahead=256)
     if keys is KeyStore:
         return house

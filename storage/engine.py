@@ -9,12 +9,23 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Engine,
+    String,
+    any_,
+    create_engine,
+    event,
+    literal,
+    make_url,
+)
 from sqlmodel import Session
 
 SQLITE_BUSY_SECONDS = 15
@@ -73,6 +84,10 @@ class Database:
                 if leads:
                     connection.exec_driver_sql(f"SELECT pg_advisory_unlock({lock:d})")
                     connection.commit()
+
+    def among(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+        """Whether ``column`` is one of many values; for PostgreSQL one parameter, not one for each, which costs less."""
+        return column.in_(values) if self.is_sqlite else column == any_(literal(list(values), ARRAY(String)))
 
     def dispose(self) -> None:
         self.engine.dispose()

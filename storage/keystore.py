@@ -195,7 +195,7 @@ class KeyStore:
         with self.database.read() as session:
             rows = session.connection().execute(
                 select(KEYS.c.id, KEYS.c.master, KEYS.c.wrapped).where(
-                    KEYS.c.id.in_(key_ids), KEYS.c.wrapped.is_not(None)
+                    self.database.among(KEYS.c.id, key_ids), KEYS.c.wrapped.is_not(None)
                 )
             )
             opened = {}
