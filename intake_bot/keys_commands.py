@@ -30,6 +30,10 @@ def rotate(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None
             failed(str(problem))
         with house.database.write() as session:
             audit.record(session, audit.SERVICE_CHAIN, at=now_utc(), actor=str(acting(None)), act="keys_rotated")
+        for key_id in house.keys.damaged:
+            print(f"key {key_id} was damaged: it stays as it is, and opens nothing; see `verify`", file=sys.stderr)
+        if house.keys.damaged:
+            failed("all other keys are wrapped with the new master key; the old one is kept for these")
     print("every key is wrapped with the new master key; take a backup, so that its copy of the key store is too")
 
 

@@ -130,7 +130,7 @@ def purge(
     moment = moment_of(due_by) if due_by else None
     if not dry_run and not by:
         wrong("--by must name the manager who says so")
-    if cases and not (reason or "").strip():
+    if not dry_run and not (reason or "").strip():
         wrong("--reason must say why these cases are purged")
     with opened_house(config, data) as house:
         if dry_run:

@@ -97,6 +97,7 @@ class Sandbox:
             environment = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # nothing is imported from the folder where the service happens to be started
                 "-m",
                 "intake_bot.sandboxed",
                 self._work,

@@ -114,6 +114,7 @@ async def search(
     await asyncio.to_thread(_record, database, actor, "search_began", {"words": hashed}, now)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",  # nothing is imported from the folder where the command happens to be given
         "-m",
         "intake_bot.searching",
         stdin=asyncio.subprocess.PIPE,

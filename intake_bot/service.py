@@ -177,8 +177,11 @@ class Service:
         )
         self._mail_out = deliver(via=Via.MAIL)
         self._desk_out = deliver(via=Via.DESK)
-        self._ticker = Ticker(self.sweep, seconds=settings.intake.tick_seconds)
-        self._backups = Ticker(self._back_up, seconds=BACKUP_LOOK_SECONDS)
+        self._tickers = (
+            Ticker(self.sweep, seconds=settings.intake.tick_seconds),
+            Ticker(self.keep_house, seconds=settings.intake.tick_seconds),
+            Ticker(self._back_up, seconds=BACKUP_LOOK_SECONDS),
+        )
         self._no_backup_before: datetime | None = None
 
     async def start(self) -> None:
@@ -197,14 +200,14 @@ class Service:
             self.triager.warm()
         if self.slack is not None:
             await self.slack.start()
-        self._ticker.start()
-        self._backups.start()
+        for ticker in self._tickers:
+            ticker.start()
 
     async def stop(self) -> None:
         """Take nothing new, finish what is in hand, leave nothing half-done."""
         self._stopping = True
-        self._ticker.stop()
-        self._backups.stop()
+        for ticker in self._tickers:
+            ticker.stop()
         await self.mail.stop()
         if self.slack is not None:
             await self.slack.stop()
@@ -240,6 +243,17 @@ class Service:
             await asyncio.sleep(0.02)
 
     def _sweep(self) -> list[reminders.Sent]:
+        if self.slack is not None and self.slack.last_ping is not None:
+            # Other processes (status, doctor) read it from here.
+            with self.house.database.write() as session:
+                session.merge(Meta(name=LAST_SLACK_PING, value=self.slack.last_ping.isoformat()))
+        return sweep(self.house, now=self.clock())
+
+    async def keep_house(self) -> None:
+        """What nobody waits for. A backup disk that hangs, or a fault here, keeps no reminder from going out."""
+        await asyncio.to_thread(self._keep_house)
+
+    def _keep_house(self) -> None:
         self._sign_heads()
         self._purge_due()
         # Also forgets what other processes have destroyed.
@@ -248,11 +262,6 @@ class Service:
                 backup_job.note_destroyed(self.house)
             except BackupProblem as problem:
                 log.error("the list of destroyed keys: %s", problem)
-        if self.slack is not None and self.slack.last_ping is not None:
-            # Other processes (status, doctor) read it from here.
-            with self.house.database.write() as session:
-                session.merge(Meta(name=LAST_SLACK_PING, value=self.slack.last_ping.isoformat()))
-        return sweep(self.house, now=self.clock())
 
     def _sign_heads(self) -> None:
         """At least once a day, and at the first sweep of a run, so that a case taken away whole shows."""

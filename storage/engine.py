@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlmodel import Session
 
 SQLITE_BUSY_SECONDS = 15
+LOG_BUSY_MS = 250
 WAL_TRIES, WAL_PAUSE_SECONDS = 100, 0.02
 POSTGRES_LOCK_TIMEOUT_MS = 15_000
 _READ_ONLY = "intake_bot_read_only"
@@ -88,6 +89,21 @@ class Database:
     def among(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
         """Whether ``column`` is one of many values; for PostgreSQL one parameter, not one for each, which costs less."""
         return column.in_(values) if self.is_sqlite else column == any_(literal(list(values), ARRAY(String)))
+
+    def empty_log(self) -> bool:
+        """Empty SQLite's write-ahead log; False where somebody reads from it. PostgreSQL's log is its server's affair."""
+        if not self.is_sqlite:
+            return True
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={LOG_BUSY_MS}")
+            (busy, *_), *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_SECONDS * 1000}")
+            cursor.close()
+        finally:
+            connection.close()
+        return not busy
 
     def dispose(self) -> None:
         self.engine.dispose()

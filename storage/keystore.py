@@ -130,6 +130,10 @@ class KeyStore:
         self._secrets: dict[str, bytes] = {}
         self._service_key = ""
         self._destructions = "0"
+        self.scrubbed = True
+        """Whether what was destroyed last has left the write-ahead log too."""
+        self.damaged: list[str] = []
+        """Ids of keys that the last rotation had to leave as they were."""
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -205,7 +209,10 @@ class KeyStore:
             return opened
 
     def destroy(self, key_ids: Iterable[str], *, now: datetime) -> int:
-        """Destroy keys for good; how many were still there. Unknown ids are noted as destroyed all the same."""
+        """Destroy keys for good; how many were still there. Unknown ids are noted as destroyed all the same.
+
+        ``scrubbed`` says afterwards whether nothing of them is left in the write-ahead log; where not, do it again later.
+        """
         ids = list(dict.fromkeys(key_ids))
         with self._lock:
             for key_id in ids:
@@ -292,6 +299,7 @@ class KeyStore:
         keys = self.source.load()
         with self.database.read() as session:
             current = _facts(session.connection())[_CURRENT]
+        self.damaged = self._find_damaged(current)
         if name_of(keys.current) == current and not self._left(current):
             keys = MasterKeys(secrets.token_bytes(KEY_BYTES), (keys.current, *keys.previous))
             self.source.replace(keys)
@@ -307,6 +315,9 @@ class KeyStore:
             with self.database.write() as session:
                 self._rewrap(session.connection(), KEYS, KEYS.c.id, "key", limit=REWRAP_BATCH)
         self._scrub()
+        if self.damaged:
+            # With the old master key at hand, a copy of such a row from a backup can still be put back.
+            return
         try:
             self.source.replace(MasterKeys(keys.current))
         except KeyProblem:
@@ -371,9 +382,12 @@ class KeyStore:
         """
         facts = _facts(connection)
         current = facts[_CURRENT]
-        for table in (SECRETS, KEYS):
-            others = select(table.c.master).where(table.c.master != current, table.c.wrapped.is_not(None))
-            if connection.execute(others.limit(1)).first() is not None:
+        for table, column, kind in ((SECRETS, SECRETS.c.name, "secret"), (KEYS, KEYS.c.id, "key")):
+            others = select(column, table.c.master, table.c.wrapped).where(
+                table.c.master != current, table.c.wrapped.is_not(None)
+            )
+            # What was damaged stays under the old master key for ever, and must not stand in the way.
+            if any(self._opens(row.master, f"{kind}/{row[0]}", row.wrapped) for row in connection.execute(others)):
                 raise KeyProblem("a rotation of the master key is not finished: finish it with `keys rotate` first")
         if self._masters.named(current) is None:
             self._masters = self.source.load()
@@ -425,23 +439,50 @@ class KeyStore:
             return int(
                 session.connection()
                 .execute(
-                    select(func.count()).select_from(KEYS).where(KEYS.c.master != current, KEYS.c.wrapped.is_not(None))
+                    select(func.count())
+                    .select_from(KEYS)
+                    .where(KEYS.c.master != current, KEYS.c.wrapped.is_not(None), KEYS.c.id.not_in(self.damaged))
                 )
                 .scalar_one()
             )
+
+    def _find_damaged(self, current: str) -> list[str]:
+        """Keys that an earlier rotation could not take over."""
+        with self.database.read() as session:
+            rows = session.connection().execute(
+                select(KEYS.c.id, KEYS.c.master, KEYS.c.wrapped).where(
+                    KEYS.c.master != current, KEYS.c.wrapped.is_not(None)
+                )
+            )
+            return [row.id for row in rows if not self._opens(row.master, f"key/{row.id}", row.wrapped)]
+
+    def _opens(self, master: str, purpose: str, wrapped: bytes) -> bool:
+        try:
+            self._unwrap(master, purpose, wrapped)
+        except KeyChanged:
+            return False
+        return True
 
     def _rewrap(self, connection: Connection, table: Table, column: Column[str], kind: str, *, limit: int) -> None:
         master = self._masters.current
         rows = connection.execute(
             select(column, table.c.master, table.c.wrapped)
-            .where(table.c.master != name_of(master), table.c.wrapped.is_not(None))
+            .where(table.c.master != name_of(master), table.c.wrapped.is_not(None), column.not_in(self.damaged))
             .limit(limit)
             .with_for_update()
         ).all()
         anew = []
         for name, old, wrapped in rows:
             purpose = f"{kind}/{name}"
-            anew.append({"which": name, "anew": _wrap(master, purpose, self._unwrap(old, purpose, wrapped))})
+            try:
+                value = self._unwrap(old, purpose, wrapped)
+            except KeyChanged:
+                if table is SECRETS:
+                    raise
+                # One key that nobody can open must not keep all others under the old master key.
+                self.damaged.append(name)
+                continue
+            anew.append({"which": name, "anew": _wrap(master, purpose, value)})
         if anew:
             connection.execute(
                 update(table)
@@ -475,12 +516,7 @@ class KeyStore:
 
     def _scrub(self) -> None:
         """Leave no wrapped key behind in the write-ahead log (SQLite overwrites what it deletes: ``secure_delete``)."""
-        if self.database.is_sqlite:
-            connection = self.database.engine.raw_connection()
-            try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            finally:
-                connection.close()
+        self.scrubbed = self.database.empty_log()
 
 
 def recover_master(recovery_key: str, sealed: str) -> bytes:
@@ -508,7 +544,7 @@ def _unwrap(master: bytes, purpose: str, wrapped: bytes) -> bytes:
         return _wrapper(master).decrypt(
             wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], f"intake-bot/1/{purpose}".encode()
         )
-    except (InvalidTag, ValueError):
+    except (InvalidTag, ValueError, TypeError):  # SQLite gives a text back where one was put
         raise KeyChanged("a key in the key store was changed, or belongs to another master key") from None
 
 

@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import Connection, Select, and_, case, func, or_, select
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
@@ -34,6 +34,8 @@ SECONDS = 5.0
 """How long a search may look before it stops and offers to go on."""
 MAX_WORDS = 20
 _PAGE = 1_000
+LARGE_BYTES = 64 * 1024
+"""Sealed content longer than this is fetched by itself."""
 _KEYS_HELD = 20_000
 _PART = re.compile(r"[^\W_]+")
 _BETWEEN = r"[\W_]+"
@@ -110,7 +112,7 @@ class Looked:
     cursor: Cursor | None
 
 
-_Rows: TypeAlias = Select[datetime, str, str | None, str, bytes]
+_Rows: TypeAlias = Select[datetime, str, str | None, str, bytes | None]
 
 
 class Words:
@@ -265,8 +267,10 @@ def _newest_first(
     before: Cursor | None,
 ) -> _Rows:
     identity, case_id = col(table.id), col(table.case_id)
+    # A page of what is usual is a few megabytes; of the largest mails it would be gigabytes, so those come one by one.
+    content = case((func.length(col(table.content)) <= LARGE_BYTES, col(table.content)), else_=None)
     statement: _Rows = (
-        select(at, identity, case_id, col(Case.reference), col(table.content))
+        select(at, identity, case_id, col(Case.reference), content)
         .outerjoin(Case, col(Case.id) == case_id)
         .where(col(Case.purged_at).is_(None))
         .order_by(at.desc(), identity.desc())
@@ -288,10 +292,19 @@ def _items(connection: Connection, ring: _KeyRing, table: str, statement: _Rows)
     with connection.execution_options(yield_per=_PAGE).execute(statement) as rows:
         for page in rows.partitions():
             # What has lost its content with its key has nothing to look into.
-            kept = [(row, _key_id(row[4])) for row in page if row[4]]
+            kept = [(row, _key_id(row[4]) if row[4] else "") for row in page if row[4] != b""]
             ring.fetch({key_id for _, key_id in kept if key_id})
             for (at, identity, case_id, reference, sealed), key_id in kept:
-                yield _Item(at, identity, table, case_id, reference, sealed, ring.opened.get(key_id))
+                if sealed is not None:
+                    yield _Item(at, identity, table, case_id, reference, sealed, ring.opened.get(key_id))
+                elif large := connection.execute(_content_of(table, identity)).scalar():
+                    ring.fetch({_key_id(large)})
+                    yield _Item(at, identity, table, case_id, reference, large, ring.opened.get(_key_id(large)))
+
+
+def _content_of(table: str, identity: str) -> Select[bytes]:
+    rows: type[Message | DecisionRow] = Message if table == "messages" else DecisionRow
+    return select(col(rows.content)).where(col(rows.id) == identity)
 
 
 class _KeyRing:

@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 from storage import audit
 from storage.batches import batches
 from storage.claims import CANCELLED, LEASED, PARKED, WAITING
-from storage.engine import SQLITE_BUSY_SECONDS, Database
+from storage.engine import Database
 from storage.keys import KeyProblem
 from storage.keystore import KeyGone, KeyStore, KeyUnknown
 from storage.outbox import Via
@@ -34,7 +34,7 @@ from storage.tables import (
     Spooled,
     SuggestionRow,
 )
-from storage.vault import Place, Tampered, Vault, key_of
+from storage.vault import UNOPENABLE, Place, Tampered, Vault, key_of
 
 EMPTY = b""
 """What stands in a content column after a purge. Nothing sealed is ever as short."""
@@ -95,13 +95,17 @@ def finish(database: Database, keys: KeyStore, *, now: datetime) -> int:
     count = 0
     while ordered := _ordered(database):
         keys.destroy(ordered, now=now)
+        if not keys.scrubbed:
+            # Somebody is reading the key store, and its log still holds what was destroyed: the next time will do.
+            return count
         with database.write() as session:
             session.connection().execute(
                 update(Destruction).where(col(Destruction.key_id).in_(ordered)).values(done_at=now)
             )
         count += len(ordered)
-    if count and database.is_sqlite:
-        _empty_log(database)
+    if count:
+        # Leave no keyed hash behind in the log either; where somebody is reading it, it goes with what is written next.
+        database.empty_log()
     return count
 
 
@@ -116,6 +120,9 @@ def bury(database: Database, vault: Vault, *, now: datetime) -> int:
             for case in session.exec(
                 select(Case).where(col(Case.key_id).in_(some), col(Case.purged_at).is_(None)).with_for_update()
             ).all():
+                if _anything_opens(session, vault, case):
+                    # Its row names another case's key. It is not ours to destroy, and verify names it.
+                    continue
                 shred(session, vault, case, now=now)
                 audit.record(session, case.id, at=now, actor="system:intake-bot", act="purged", code="restored")
                 count += 1
@@ -128,6 +135,31 @@ def _order(session: Session, case_id: str, keys: Iterable[str], *, now: datetime
         known = set(session.exec(select(Destruction.key_id).where(col(Destruction.key_id).in_(some))).all())
         session.add_all(Destruction(key_id=key, case_id=case_id, ordered_at=now) for key in some if key not in known)
     session.flush()
+
+
+def _anything_opens(session: Session, vault: Vault, case: Case) -> bool:
+    rows = session.exec(
+        select(Message.id, Message.content, Raw.id, Raw.data)
+        .outerjoin(Raw, col(Raw.id) == col(Message.raw_id))
+        .where(col(Message.case_id) == case.id)
+    )
+    values = (
+        value
+        for message_id, content, raw_id, data in rows
+        for value in (
+            (Place("messages", message_id, "content", case.id), content),
+            (Place("raw", raw_id, "data"), data),
+        )
+    )
+    return any(sealed and _opens(vault, place, sealed) for place, sealed in values)
+
+
+def _opens(vault: Vault, place: Place, sealed: bytes) -> bool:
+    try:
+        vault.open(place, sealed)
+    except UNOPENABLE:
+        return False
+    return True
 
 
 def _keys_of_words(session: Session, vault: Vault, case: Case) -> set[str]:
@@ -165,13 +197,32 @@ def _destroy_arrivals(session: Session, vault: Vault, case_ids: list[str]) -> se
     keys: set[str] = set()
     for some in batches(sorted(raw_ids), BATCH):
         for raw_id in some:
-            data = session.exec(select(Raw.data).where(col(Raw.id) == raw_id)).first()
-            if data is not None and (key := _key_if_ours(vault, Place("raw", raw_id, "data"), data)):
+            raw = session.get(Raw, raw_id)
+            if raw is None:
+                continue
+            key = _key_if_ours(vault, Place("raw", raw_id, "data"), raw.data) or _key_of_damaged(session, raw)
+            if key:
                 keys.add(key)
+            session.expunge(raw)
         # Messages that were filed without their spool row naming the case keep it from nothing any more.
         connection.execute(delete(Spooled).where(col(Spooled.raw_id).in_(some)))
         connection.execute(delete(Raw).where(col(Raw.id).in_(some)))
     return keys
+
+
+def _key_of_damaged(session: Session, raw: Raw) -> str | None:
+    """The key of bytes that do not open any more, where all that says which it was agrees and nothing else is under it.
+
+    An older backup may hold the same bytes whole: with the key alive, they would open there after the purge.
+    """
+    try:
+        key = key_of(raw.data)
+    except Tampered:
+        return None
+    others = select(Raw.id).where(col(Raw.key_id) == key, col(Raw.id) != raw.id)
+    cases = select(Case.id).where(col(Case.key_id) == key)
+    shared = session.exec(others).first() is not None or session.exec(cases).first() is not None
+    return key if key == raw.key_id and not shared else None
 
 
 def _empty_letters(session: Session, vault: Vault, case_id: str) -> None:
@@ -214,15 +265,3 @@ def _sweep_up(database: Database, vault: Vault, *, now: datetime) -> None:
         session.connection().execute(
             update(Outgoing).where(*put_back).values(state=CANCELLED, available_at=None, lease_by=None)
         )
-
-
-def _empty_log(database: Database) -> None:
-    """Leave no keyed hash behind in SQLite's write-ahead log, where nobody is reading it; else the next time will do."""
-    connection = database.engine.raw_connection()
-    try:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA busy_timeout=250")
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_SECONDS * 1000}")
-    finally:
-        connection.close()

@@ -123,7 +123,8 @@ def lift(
     case.hold = False
     note = add_note(session, practice, case, "hold_lifted", by=by, words=reason, now=now)
     audit.record(session, case.id, at=now, actor=str(by), act="hold_lifted", note=note)
-    if case.status == Status.CONCLUDED and (why := stripped(practice, case)):
+    # By what was settled when it was concluded: a rule that came later is not for this case.
+    if case.status == Status.CONCLUDED and (why := _settled(case)):
         destroy(session, practice, case, why, by=by, now=now)
         return Done(f"The hold on {case.reference} is lifted, and with it its content has gone.")
     desk_queue.update_card(session, practice, case, now=now)
@@ -135,11 +136,21 @@ def stripped(practice: Practice, case: Case) -> Why | None:
 
     Never a referral, whatever words it began with: it is a record about a named person, kept as its outcome demands.
     """
-    if case.decision is None or case.decision == DecisionKind.REFERRAL:
+    by_rule = _below_threshold(case) and practice.retention.strip_below_threshold
+    return _settled(case) or (Why.STRIPPED if by_rule else None)
+
+
+def _settled(case: Case) -> Why | None:
+    """:func:`stripped` by what stands on the case alone."""
+    if not _below_threshold(case):
         return None
     if case.no_names:
         return Why.NO_NAMES
-    return Why.STRIPPED if case.strip_names or practice.retention.strip_below_threshold else None
+    return Why.STRIPPED if case.strip_names else None
+
+
+def _below_threshold(case: Case) -> bool:
+    return case.decision is not None and case.decision != DecisionKind.REFERRAL
 
 
 def purge(

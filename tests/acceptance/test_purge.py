@@ -95,6 +95,7 @@ def test_a_referral_is_kept_held_listed_and_purged_on_a_manager_s_word(house: Ho
     (due,) = house.run_here("purge", "--dry-run", "--due-by", "2100-01-01T00:00:00Z", "--json").splitlines()
     assert json.loads(due).items() >= {"case": case, "outcome": "unfounded", "hold": False}.items()
     house.run_here("purge", "--all-due", expect=2)  # nobody's word
+    house.run_here("purge", "--all-due", "--by", "Morag", expect=2)  # and no reason
     word = ["--by", "Morag", "--reason", "An erasure was granted."]
     house.run_here("hold", case, "--reason", "The inquiry asks.")
     house.run_here("purge", case, *word, "--early", expect=1)

@@ -210,6 +210,36 @@ def test_a_rotation_under_a_running_service_and_stopped_in_the_middle(
     assert list(service.faults()) == []
 
 
+def test_one_damaged_key_keeps_no_other_under_the_old_master_key(tmp_path: Path) -> None:
+    store = file_store(tmp_path)
+    damaged, whole = store.new_key(), store.new_key()
+    sealed = Vault(store).seal(HERE, b"words", key=whole)
+    with store.database.engine.begin() as connection:
+        connection.execute(text("UPDATE keystore_keys SET wrapped = 'x' WHERE id = :id"), {"id": damaged})
+    for _ in range(2):
+        resumed = file_store(tmp_path)
+        list(resumed.rotate())
+        assert resumed.damaged == [damaged]
+        new, *_ = (tmp_path / "master.key").read_text().split()
+        assert Vault(again(resumed, new)).open(HERE, sealed) == b"words"
+        with resumed.database.engine.connect() as connection:
+            assert resumed.wrap_for_backup(connection, "backup/keys", b"k" * 32).master == name_of(bytes.fromhex(new))
+
+
+def test_what_a_reader_keeps_in_the_log_is_told_and_goes_the_next_time(tmp_path: Path) -> None:
+    store = file_store(tmp_path)
+    gone = store.new_key()
+    with store.database.engine.connect() as connection:
+        wrapped = connection.execute(text("SELECT wrapped FROM keystore_keys WHERE id = :id"), {"id": gone}).scalar()
+    with store.database.read() as session:
+        session.connection().execute(text("SELECT count(*) FROM keystore_keys")).scalar()
+        store.destroy([gone], now=FRIDAY_1640)
+        assert not store.scrubbed
+    store.destroy([gone], now=FRIDAY_1640)
+    assert store.scrubbed
+    assert all(bytes(wrapped) not in file.read_bytes() for file in tmp_path.glob("*.db*"))
+
+
 def test_the_recovery_key_is_given_once_and_survives_a_rotation(tmp_path: Path) -> None:
     store = file_store(tmp_path)
     assert not store.has_recovery_key

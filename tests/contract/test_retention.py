@@ -293,6 +293,15 @@ def test_a_hold_keeps_it_until_an_officer_lifts_it(office: Office) -> None:
     assert CANARY not in dump(office.database)
 
 
+def test_a_rule_that_came_after_the_conclusion_is_not_applied_when_a_hold_is_lifted(office: Office) -> None:
+    filed = office.consultation()
+    office.conclude(filed)
+    office.hold(filed)
+    office.practice = replace(office.practice, retention=RetentionRules(strip_below_threshold=True))
+    assert isinstance(office.hold(filed, lift=True), officer.Done)
+    assert office.case(filed).purged_at is None
+
+
 # ---- review and purge
 
 
@@ -421,6 +430,22 @@ def test_after_a_purge_nothing_of_the_case_opens_and_nothing_else_is_touched(off
     assert office.show(other) == before_other
     with office.database.read() as session:
         assert list(verify.faults(session, vault)) == []
+
+
+def test_a_purge_destroys_the_key_of_bytes_that_were_damaged(office: Office) -> None:
+    """An older backup has them whole, and with the key they would open there for ever."""
+    filed = office.consultation()
+    address = office.practice.reply_address(office.case(filed).reply_tag)
+    late = office.file(office.incoming(recipients=(address,)))
+    with office.database.write() as session:
+        raw = session.get_one(Raw, late.message_id)
+        before, place = raw.data, Place("raw", raw.id, "data")
+        raw.data = before[:-1] + bytes([before[-1] ^ 1])
+        session.add(raw)
+    assert opens(office.practice.vault, place, before)
+    office.conclude(filed)
+    office.purge(filed)
+    assert not opens(office.practice.vault, place, before)
 
 
 def vault_key(sealed: bytes) -> str:

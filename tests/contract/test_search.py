@@ -150,6 +150,12 @@ def test_looks_into_reasons_and_the_unfiled_list_in_one_order(shelf: Shelf) -> N
     assert looked == Looked(3, 0, FRIDAY_1640 + timedelta(minutes=1), None)
 
 
+def test_a_long_text_is_looked_into_like_any_other(shelf: Shelf) -> None:
+    ids = [shelf.case(body) for body in ("coach", f"{'word ' * 20_000} coach", "coach")]
+    assert shelf.found("coach") == ids[::-1]
+    assert shelf.found("trainer") == []
+
+
 def test_only_an_officer_s_cases_or_only_since_a_time(shelf: Shelf) -> None:
     hers = shelf.case("coach", officer="terminal:amina")
     his = shelf.case("coach", officer="terminal:ben")
@@ -246,6 +252,18 @@ async def test_a_child_streams_and_the_words_stay_nowhere(
         assert CANARY not in where
         assert "0f" * 32 not in where
     assert database_url not in seen.decode()
+
+
+async def test_a_child_imports_nothing_from_the_folder_where_it_is_started(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "heapq.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    async with searching.search(
+        shelf.database, shelf.vault, Words(["coach"]), actor="terminal:amina", now=FRIDAY_1640
+    ) as found:
+        assert [match async for match in found] == []
+    assert not (tmp_path / "imported").exists()
 
 
 async def test_a_search_that_is_left_leaves_no_child_and_is_on_the_record(shelf: Shelf) -> None:

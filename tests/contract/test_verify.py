@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from sqlalchemy import text
-from sqlmodel import select
+from sqlmodel import Session, select
 
 from conftest import FRIDAY_1640
 from contract.test_audit import unguard
@@ -108,6 +110,7 @@ def test_a_changed_value_is_named(table: str, desk: Desk) -> None:
             ["UPDATE messages SET raw_id = (SELECT max(id) FROM raw) WHERE direction = 'in'"],
             "its raw bytes are another message's",
         ),
+        (["UPDATE cases SET key_id = (SELECT max(key_id) FROM cases)"], "is not sealed under the key that is named"),
         (["UPDATE raw SET key_id = 'x'"], "is not sealed under the key that is named beside it"),
     ],
 )
@@ -178,6 +181,36 @@ def test_what_a_restored_backup_brings_back_of_a_purged_case_is_purged_again(des
         shown = views.show_json(session, desk.practice, session.get_one(Case, case.id))
     assert shown["purged_at"] is not None
     assert shown["audit"][-1]["act"] == "purged"
+
+
+def test_a_case_whose_row_names_a_destroyed_key_is_not_buried_with_it(desk: Desk) -> None:
+    keys = desk.practice.vault.keys
+    gone = keys.new_key()
+    keys.destroy([gone], now=FRIDAY_1640)
+    tamper(desk, f"UPDATE cases SET key_id = '{gone}'")
+    assert shredding.bury(desk.database, desk.practice.vault, now=FRIDAY_1640) == 0
+    assert any("is not sealed under the key that is named beside it" in fault for fault in found(desk))
+
+
+def test_heads_that_are_signed_while_the_proof_is_running_are_no_fault(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_at_links = audit.broken_links
+
+    def meanwhile(session: Session) -> Iterator[str]:
+        yield from look_at_links(session)
+        sign(desk)
+
+    monkeypatch.setattr(audit, "broken_links", meanwhile)
+    assert found(desk) == []
+
+
+def sign(desk: Desk) -> None:
+    desk.opened(sender="third@school.example")
+    with desk.database.write() as session:
+        signed = audit.sign_heads(session, signing_key(desk.practice.vault.keys), now=FRIDAY_1640)
+    assert signed is not None
+    desk.practice.vault.keys.note_signed_head(f"{signed.seq}:{signed.hash}")
 
 
 def test_nothing_that_verify_says_is_content(desk: Desk) -> None:
