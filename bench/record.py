@@ -27,7 +27,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import insert
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from intake_bot.casework import receive, views
 from intake_bot.casework.desk import Actor
@@ -165,24 +165,30 @@ def measure_list(few: House, full: House) -> None:
 
 
 def measure_opening(few: House, full: House) -> None:
-    """Cases anywhere in the store, as ``show`` opens them: found by reference, recorded, read whole. Then again the same."""
-    wanted: dict[int, list[str]] = {}
-    for house in (few, full):
-        with house.database.read() as session:
-            wanted[id(house)] = random.Random(1).sample(list(session.exec(select(Case.reference))), 300)
+    """Cases anywhere in the store, as ``show`` opens them: found by reference, recorded, read whole. Then again the same.
 
-    for label in ("not read before", "read before"):
-        ahead = {identity: iter(references) for identity, references in wanted.items()}
+    The view is what an officer sees, in Slack and at the terminal; JSON is what ``show --json`` prints.
+    """
+    for seed, (form, read) in enumerate({"view": views.whole, "JSON": views.show_json}.items()):
+        wanted: dict[int, list[str]] = {}
+        for house in (few, full):
+            with house.database.read() as session:
+                wanted[id(house)] = random.Random(seed).sample(list(session.exec(select(Case.reference))), 300)
+        for label in ("not read before", "read before"):
+            ahead = {identity: iter(references) for identity, references in wanted.items()}
 
-        def show(house: House, ahead: dict[int, Iterator[str]] = ahead) -> None:
-            with house.database.write() as session:
-                case = views.find(session, next(ahead[id(house)]))
-                assert case is not None
-                views.record_access(session, case, OFFICER, "show", now=NOW)
-                views.whole(session, house.practice, case)
-                views.show_json(session, house.practice, case)
+            def show(
+                house: House,
+                ahead: dict[int, Iterator[str]] = ahead,
+                read: Callable[[Session, Practice, Case], object] = read,
+            ) -> None:
+                with house.database.write() as session:
+                    case = views.find(session, next(ahead[id(house)]))
+                    assert case is not None
+                    views.record_access(session, case, OFFICER, "show", now=NOW)
+                    read(session, house.practice, case)
 
-        compare(f"opening a case {label}, as card and JSON, on the record, ms (target: p95 10)", show, few, full, 300)
+            compare(f"opening a case {label}, as {form}, on the record, ms (target: p95 10)", show, few, full, 300)
 
 
 def compare(label: str, work: Callable[[House], None], few: House, full: House, times: int) -> None:
@@ -220,15 +226,15 @@ def measure_search(house: House, size: int) -> None:
             f"search at {size:,} cases stops after {wall:.1f} s, {looked.examined:,} texts, at {looked.back_to:%Y-%m}\n"
         )
         return
-    for label, words, times in (
-        ("a word that is nowhere", ["zebra"], 5),
-        ("a name in one text of 25 or so", ["kowalski"], 3),
-        ("two words of every message", ["grateful", "staff"], 1),
+    for label, words, times, limit in (
+        ("a word that is nowhere", ["zebra"], 5, None),
+        ("a name in one text of 25 or so, all of them", ["kowalski"], 3, None),
+        ("two words of every message, as the command does: the newest 200", ["grateful", "staff"], 3, 200),
+        ("two words of every message, all of them", ["grateful", "staff"], 1, None),
     ):
-        runs = [asyncio.run(searched(house, words, longest)) for _ in range(times)]
+        runs = [asyncio.run(searched(house, words, longest, limit)) for _ in range(times)]
         matches, looked, _, _, _ = runs[0]
-        assert looked.cursor is None
-        print(f"search, {label}: {looked.examined:,} texts, {matches:,} found")
+        print(f"search, {label}: {looked.examined or 'not all'} texts, {matches:,} found")
         print(
             f"  s {over([wall for _, _, wall, _, _ in runs])}, CPU of the child s {over([cpu for *_, cpu, _ in runs])}",
             end="",
@@ -237,11 +243,13 @@ def measure_search(house: House, size: int) -> None:
     print("  (target: 100,000 cases' texts in 5 s on one core)\n")
 
 
-async def searched(house: House, words: list[str], seconds: float) -> tuple[int, Looked, float, float, float]:
+async def searched(
+    house: House, words: list[str], seconds: float, limit: int | None = None
+) -> tuple[int, Looked, float, float, float]:
     """Matches, how it ended, seconds, CPU seconds of the child, seconds to the first match."""
     before, began, first = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), 0.0
     async with search(
-        house.database, house.practice.vault, Words(words), actor=str(OFFICER), now=NOW, seconds=seconds
+        house.database, house.practice.vault, Words(words), actor=str(OFFICER), now=NOW, seconds=seconds, limit=limit
     ) as running:
         async for _ in running:
             first = first or time.monotonic() - began

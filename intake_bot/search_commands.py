@@ -46,6 +46,7 @@ def search(
     before: Annotated[
         str | None, typer.Option(metavar="CURSOR", help="Go on from where an earlier search stopped.")
     ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Stop after so many, and say how to go on.")] = 200,
     json_: JsonOption = False,
     config: ConfigOption = None,
     data: DataOption = DEFAULT_DATA,
@@ -61,7 +62,7 @@ def search(
         cursor = Cursor.parse(before) if before else None
     except WrongCursor:
         wrong("--before takes the cursor that an earlier search printed")
-    filters = {"officer": officer, "since": moment_of(since) if since else None, "before": cursor}
+    filters = {"officer": officer, "since": moment_of(since) if since else None, "before": cursor, "limit": limit}
     with opened_house(config, data) as house:
         asyncio.run(_search(house, wanted, filters, json_=json_))
 
@@ -104,7 +105,8 @@ def _say_how_far(searching: Searching, *, json_: bool) -> None:
             }
         )
         return
-    print(f"{searching.matches} found; {looked.examined} texts looked through", file=sys.stderr)
+    through = f"; {looked.examined} texts looked through" if looked.examined is not None else " so far"
+    print(f"{searching.matches} found{through}", file=sys.stderr)
     if looked.unreadable:
         print(f"{looked.unreadable} could not be opened: see intake-bot verify", file=sys.stderr)
     if looked.cursor:

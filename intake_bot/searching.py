@@ -49,10 +49,13 @@ class Searching:
     After the last one ``looked`` says how far back it looked. Whoever stops earlier goes on from the last match's cursor.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, seconds: float, allowed: Callable[[str], bool]) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, seconds: float, allowed: Callable[[str], bool], limit: int | None
+    ) -> None:
         self._process = process
         self._seconds = seconds
         self._allowed = allowed
+        self._limit = limit
         self.matches = 0
         """How many were given so far."""
         self.looked: Looked | None = None
@@ -83,6 +86,9 @@ class Searching:
             if match.case_id is None or self._allowed(match.case_id):
                 self.matches += 1
                 yield match
+                if self.matches == self._limit:
+                    # Nobody reads on for ever, and whoever does goes on from here.
+                    self.looked = Looked(None, 0, match.at, match.cursor)
 
 
 @asynccontextmanager
@@ -98,12 +104,15 @@ async def search(
     before: Cursor | None = None,
     seconds: float = SECONDS,
     allowed: Callable[[str], bool] = lambda _case_id: True,
+    limit: int | None = None,
 ) -> AsyncIterator[Searching]:
     """Start a search; the child ends with the block. Both its beginning and what came of it go on the record.
 
-    ``allowed`` says whether the actor may know of a case, by its id; of others nothing is given, nor counted. The record has
-    the words as a keyed hash: it shows that two searches were the same, and tells nobody what for. Raises SearchFailed where
-    the master keys cannot be had.
+    ``allowed`` says whether the actor may know of a case, by its id; of others nothing is given, nor counted. After ``limit``
+    matches it stops, as it does when its time is up: a word that is everywhere is not looked for to the end.
+
+    The record has the words as a keyed hash: it shows that two searches were the same, and tells nobody what for. Raises
+    SearchFailed where the master keys cannot be had.
     """
     try:
         masters = await asyncio.to_thread(vault.keys.source.load)
@@ -123,7 +132,7 @@ async def search(
         env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         start_new_session=True,
     )
-    searching = Searching(process, seconds, allowed)
+    searching = Searching(process, seconds, allowed, limit)
     try:
         assert process.stdin is not None  # noqa: S101 (it is a pipe)
         order = _reaching(database, vault.keys, masters) | {

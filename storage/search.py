@@ -104,7 +104,8 @@ class Match:
 class Looked:
     """How a search ended. Without a ``cursor`` it has seen everything that it was to see."""
 
-    examined: int
+    examined: int | None
+    """How many texts; None where it was stopped at a number of matches."""
     unreadable: int
     """What was changed, or whose key is gone, and could not be looked into; ``verify`` names it."""
     back_to: datetime | None

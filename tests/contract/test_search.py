@@ -254,6 +254,27 @@ async def test_a_child_streams_and_the_words_stay_nowhere(
     assert database_url not in seen.decode()
 
 
+async def test_a_search_stops_at_a_number_of_matches_and_goes_on_from_there(shelf: Shelf) -> None:
+    ids = [shelf.case("coach") for _ in range(5)]
+    hidden, before, found = ids[3], None, []
+    for expected in ([4, 2], [1, 0], []):
+        async with searching.search(
+            shelf.database,
+            shelf.vault,
+            Words(["coach"]),
+            actor="terminal:amina",
+            now=FRIDAY_1640,
+            limit=2,
+            before=before,
+            allowed=lambda case: case != hidden,
+        ) as search:
+            found = [match.id async for match in search]
+        assert found == [ids[number] for number in expected]
+        assert search.looked is not None
+        before = search.looked.cursor
+    assert before is None
+
+
 async def test_a_child_imports_nothing_from_the_folder_where_it_is_started(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
