@@ -108,7 +108,7 @@ async def search(
 ) -> AsyncIterator[Searching]:
     """Start a search; the child ends with the block. Both its beginning and what came of it go on the record.
 
-    ``allowed`` says whether the actor may know of a case, by its id; of others nothing is given, nor counted. After ``limit``
+    ``allowed`` says whether the actor may know of a case, by its id; of others nothing is given or counted. After ``limit``
     matches it stops, as it does when its time is up: a word that is everywhere is not looked for to the end.
 
     The record has the words as a keyed hash: it shows that two searches were the same, and tells nobody what for. Raises
