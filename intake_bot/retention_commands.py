@@ -213,6 +213,11 @@ def _list_due(house: House, now: datetime, *, json_: bool) -> None:
                     f"{due.reference:16} {due.outcome or due.decision or '-':20} concluded {due.concluded_at:%Y-%m-%d}  "
                     f"review {due.review_at:%Y-%m-%d}{held}"
                 )
+        for message_id, received_at in retention.unfiled_due(session, house.practice, now=now):
+            if json_:
+                print_json({"case": None, "unfiled": message_id, "received_at": rfc3339(received_at)})
+            else:
+                print(f"{'unfiled':16} {message_id:30} received {received_at:%Y-%m-%d}")
 
 
 def _purge_all_due(house: House, by: str | None, reason: str | None) -> None:
@@ -222,10 +227,13 @@ def _purge_all_due(house: House, by: str | None, reason: str | None) -> None:
     while True:
         with house.database.write() as session:
             purged = retention.purge_due(session, house.practice, now=now, by=acting(by), reason=reason)
+            unfiled = retention.purge_unfiled(session, house.practice, now=now, by=acting(by))
         _carry_out(house, now)
         for reference in purged:
             print(f"{reference} is purged.")
-        if len(purged) < retention.BATCH:
+        if unfiled:
+            print(f"{unfiled} messages of no case are purged.")
+        if len(purged) < retention.BATCH and unfiled < retention.BATCH:
             return
 
 

@@ -310,7 +310,8 @@ class Service:
         while self.house.settings.retention.unattended_purge:
             with self.house.database.write() as session:
                 purged = retention.purge_due(session, self.house.practice, now=self.clock())
-            if len(purged) < retention.BATCH:
+                unfiled = retention.purge_unfiled(session, self.house.practice, now=self.clock())
+            if len(purged) < retention.BATCH and unfiled < retention.BATCH:
                 return
 
     async def accept_slack(self, key: str, payload: bytes, case_id: str) -> bool:

@@ -202,6 +202,9 @@ class Retention(_Section):
     false: int = Field(10, ge=1, description="")
     malicious: int = Field(10, ge=1, description="")
     below_threshold: int = Field(6, ge=1, description="What was decided otherwise than referral.")
+    unfiled: int = Field(
+        1, ge=1, description="Mail that belongs to no case (bounces, vacation replies), from its receipt."
+    )
     strip_below_threshold: bool = Field(
         False,
         description="true: what closes below the threshold loses its content at once (no-names consultations always do).",

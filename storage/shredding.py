@@ -88,6 +88,18 @@ def shred(session: Session, vault: Vault, case: Case, *, now: datetime) -> int:
     return len(keys)
 
 
+def shred_unfiled(session: Session, vault: Vault, message: Message, *, now: datetime) -> int:
+    """Take a message of no case out of the record, and order the destruction of its keys; how many keys."""
+    key = _key_if_ours(vault, Place("messages", message.id, "content"), message.content)
+    arrivals = select(Spooled.raw_id).where(col(Spooled.message_id) == message.id, col(Spooled.case_id).is_(None))
+    raw_ids = {*session.exec(arrivals).all(), message.id}
+    session.delete(message)
+    session.flush()
+    keys = _destroy_raw(session, vault, raw_ids) | ({key} if key else set())
+    _order(session, "", keys - {"", vault.keys.service_key}, now=now)
+    return len(keys)
+
+
 def finish(database: Database, keys: KeyStore, *, now: datetime) -> int:
     """Carry out every destruction that was ordered; how many keys. Safe at any time, and any number of times."""
     keys.forget_destroyed()
@@ -194,6 +206,12 @@ def _destroy_arrivals(session: Session, vault: Vault, case_ids: list[str]) -> se
     raw_ids |= {raw_id for raw_id in session.exec(of_messages).all() if raw_id is not None}
     connection.execute(delete(Spooled).where(col(Spooled.case_id).in_(case_ids)))
     connection.execute(update(Message).where(col(Message.case_id).in_(case_ids)).values(raw_id=None))
+    return _destroy_raw(session, vault, raw_ids)
+
+
+def _destroy_raw(session: Session, vault: Vault, raw_ids: set[str]) -> set[str]:
+    """Delete raw bytes with what was accepted with them; the ids of the data keys they were really sealed under."""
+    connection = session.connection()
     keys: set[str] = set()
     for some in batches(sorted(raw_ids), BATCH):
         for raw_id in some:

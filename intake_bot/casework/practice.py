@@ -30,6 +30,8 @@ class RetentionRules:
     malicious: int = 10
     below_threshold: int = 6
     """For what was decided otherwise than referral."""
+    unfiled: int = 1
+    """For mail that belongs to no case, from its receipt."""
     strip_below_threshold: bool = False
     """What closes below the threshold loses its content at once, as no-names consultations always do."""
     unattended_purge: bool = False

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlmodel import Session, col, select
 
@@ -23,7 +24,7 @@ from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import DecisionKind, Remark, Status
 from storage import audit, shredding
 from storage.ids import new_id
-from storage.tables import Case, NoteRow
+from storage.tables import Case, Message, NoteRow
 from storage.vault import Place
 
 BATCH = 100
@@ -216,6 +217,37 @@ def purge_due(
     for case in due:
         destroy(session, practice, case, why, by=by, reason=reason, now=now)
     return [case.reference for case in due]
+
+
+def unfiled_due(session: Session, practice: Practice, *, now: datetime) -> Iterator[tuple[str, datetime]]:
+    """Mail that belongs to no case and whose period has ended: ids and times of receipt, oldest first."""
+    yield from session.exec(_unfiled_due(practice, Message.id, Message.received_at, now=now))
+
+
+def purge_unfiled(
+    session: Session, practice: Practice, *, now: datetime, by: Actor = SYSTEM, limit: int = BATCH
+) -> int:
+    """Destroy up to ``limit`` of what :func:`unfiled_due` lists; how many. Who may say so is as for :func:`purge_due`."""
+    if by == SYSTEM and not practice.retention.unattended_purge:
+        return 0
+    statement = _unfiled_due(practice, Message, now=now).limit(limit).with_for_update(skip_locked=True)
+    due = session.exec(statement).all()
+    why = Why.UNATTENDED if by == SYSTEM else Why.REVIEW
+    for message in due:
+        message_id = message.id
+        keys = shredding.shred_unfiled(session, practice.vault, message, now=now)
+        detail = {"message": message_id, "keys": keys}
+        audit.record(session, audit.SERVICE_CHAIN, at=now, actor=str(by), act="unfiled_purged", code=why, detail=detail)
+    return len(due)
+
+
+def _unfiled_due(practice: Practice, *what: Any, now: datetime) -> Any:
+    since = review_at(practice.calendar, now, -practice.retention.unfiled)
+    return (
+        select(*what)
+        .where(col(Message.case_id).is_(None), col(Message.received_at) <= since)
+        .order_by(col(Message.received_at), col(Message.id))
+    )
 
 
 def destroy(

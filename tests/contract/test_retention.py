@@ -448,6 +448,39 @@ def test_a_purge_destroys_the_key_of_bytes_that_were_damaged(office: Office) -> 
     assert not opens(office.practice.vault, place, before)
 
 
+def test_mail_of_no_case_comes_up_for_review_and_goes_whole(office: Office) -> None:
+    bounce = {
+        "machine_reason": "dsn",
+        "machine_opens_case": False,
+        "message_id": "<dsn@x.example>",
+        "sender": "mailer-daemon@x.example",
+        "body_text": CANARY,
+    }
+    filed, again = (office.file(office.incoming(**bounce)) for _ in range(2))
+    assert (filed.case_id, again.message_id) == (None, filed.message_id)
+    kept = office.concluded()
+    before = office.sealed()
+    with office.database.read() as session:
+        due = list(retention.unfiled_due(session, office.practice, now=FRIDAY_1640 + timedelta(days=364)))
+        assert due == []
+        now = FRIDAY_1640 + timedelta(days=366)
+        assert [message_id for message_id, _ in retention.unfiled_due(session, office.practice, now=now)] == [
+            filed.message_id
+        ]
+    with office.database.write() as session:
+        assert retention.purge_unfiled(session, office.practice, now=now) == 0
+        assert retention.purge_unfiled(session, office.practice, now=now, by=MANAGER) == 1
+        assert retention.purge_unfiled(session, office.practice, now=now, by=MANAGER) == 0
+    office.finish(now)
+    left = office.sealed()
+    gone = [(place, sealed) for place, sealed in before if place not in {place for place, _ in left}]
+    assert sorted(place.table for place, _ in gone) == ["messages", "raw", "raw", "spool", "spool"]
+    assert [place for place, sealed in gone if opens(office.practice.vault, place, sealed)] == []
+    assert CANARY in json.dumps(office.show(kept))
+    with office.database.read() as session:
+        assert list(verify.faults(session, office.practice.vault)) == []
+
+
 def vault_key(sealed: bytes) -> str:
     return sealed[1:17].hex()
 
