@@ -43,7 +43,7 @@ from storage.batches import batches
 from storage.ids import new_id
 from storage.keystore import KEY_ID_BYTES, NONCE_BYTES, KeyStore
 from storage.search import Looked, Words
-from storage.spool import Channel
+from storage.spool import Channel, Offer
 from storage.tables import (
     AuditEntry,
     Case,
@@ -308,14 +308,7 @@ class Arrivals:
         waiting = []
         for _ in range(count):
             number, raw = self._next()
-            spool.accept(
-                self._house.database,
-                self._vault,
-                channel=Channel.EMAIL,
-                raw=raw,
-                envelope={"from": "", "to": []},
-                now=NOW,
-            )
+            spool.accept(self._house.database, self._vault, [Offer(Channel.EMAIL, raw, {"from": "", "to": []}, NOW)])
             waiting.append(number)
         incoming = [incoming_of(arrival, number) for arrival, number in zip(self._take(count), waiting, strict=True)]
         times = []
@@ -330,14 +323,7 @@ class Arrivals:
         began = time.perf_counter()
         for _ in range(count):
             number, raw = self._next()
-            spool.accept(
-                self._house.database,
-                self._vault,
-                channel=Channel.EMAIL,
-                raw=raw,
-                envelope={"from": "", "to": []},
-                now=NOW,
-            )
+            spool.accept(self._house.database, self._vault, [Offer(Channel.EMAIL, raw, {"from": "", "to": []}, NOW)])
             for arrival in self._take(1):
                 self._file(incoming_of(arrival, number))
         return count / (time.perf_counter() - began)

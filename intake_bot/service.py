@@ -9,7 +9,6 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from intake_bot import backup_job
+from intake_bot.acceptance import Acceptance
 from intake_bot.casework import reminders, retention, views
 from intake_bot.casework.acts import Act
 from intake_bot.casework.desk import Actor, CaseCard, CaseView, Desk
@@ -31,12 +31,12 @@ from intake_bot.mail.server import Listening, MailServer
 from intake_bot.sandbox import Sandbox, SandboxFailed
 from intake_bot.settings import Settings, SettingsProblem
 from intake_bot.terminal import TerminalDesk
-from storage import audit, outbox, shredding, spool
+from storage import audit, outbox, shredding
 from storage.backup_file import BackupProblem
 from storage.batches import batches
 from storage.claims import release_leases
 from storage.outbox import Via
-from storage.spool import Channel
+from storage.spool import Channel, Offer
 from storage.tables import LAST_SLACK_PING, Case, Meta
 from storage.verify import signing_key
 from triage.suggestion import Suggestion
@@ -133,10 +133,10 @@ class Service:
         self.clock = clock
         settings = house.settings
         self._name = settings.service.node or socket.gethostname()
-        self._accepting = ThreadPoolExecutor(max_workers=1, thread_name_prefix="accept")
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self._intake_wake, self._mail_wake, self._desk_wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._acceptance = Acceptance(house.database, house.practice.vault, accepted=self._intake_wake.set)
         self._lock_file: int | None = None
         self._signed_on: date | None = None
 
@@ -222,7 +222,7 @@ class Service:
         await self.reader.sandbox.stop()
         if self.triager is not None:
             await self.triager.stop()
-        self._accepting.shutdown()
+        self._acceptance.close()
         if self._lock_file is not None:
             os.close(self._lock_file)
 
@@ -317,37 +317,12 @@ class Service:
     async def accept_slack(self, key: str, payload: bytes, case_id: str) -> bool:
         """Keep what an officer asked for, until the worker does it; False where it was kept before."""
         case = await asyncio.to_thread(self._key_of_case, case_id)
-        return await self._accept(Channel.SLACK, payload, {}, key=key, case=case) is not None
+        offer = Offer(Channel.SLACK, payload, {}, self.clock(), key=key, case=case)
+        return await self._acceptance.accept(offer) is not None
 
     async def _accept_mail(self, raw: bytes, envelope: dict[str, Any]) -> str:
-        identity = await self._accept(Channel.EMAIL, raw, envelope)
+        identity = await self._acceptance.accept(Offer(Channel.EMAIL, raw, envelope, self.clock()))
         assert identity is not None  # noqa: S101 (only a known key gives None)
-        return identity
-
-    async def _accept(
-        self,
-        channel: Channel,
-        raw: bytes,
-        envelope: dict[str, Any],
-        *,
-        key: str | None = None,
-        case: tuple[str, str] | None = None,
-    ) -> str | None:
-        identity = await asyncio.get_running_loop().run_in_executor(
-            self._accepting,
-            partial(
-                spool.accept,
-                self.house.database,
-                self.house.practice.vault,
-                channel=channel,
-                raw=raw,
-                envelope=envelope,
-                now=self.clock(),
-                key=key,
-                case=case,
-            ),
-        )
-        self._intake_wake.set()
         return identity
 
     def _key_of_case(self, case_id: str) -> tuple[str, str] | None:

@@ -134,7 +134,7 @@ class KeyStore:
         """Whether what was destroyed last has left the write-ahead log too."""
         self.damaged: list[str] = []
         """Ids of keys that the last rotation had to leave as they were."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return "KeyStore(...)"
@@ -407,7 +407,7 @@ class KeyStore:
         for name in _SECRETS:
             wrapped = _wrap(master, f"secret/{name}", secrets.token_bytes(KEY_BYTES))
             connection.execute(insert(SECRETS).values(name=name, master=name_of(master), wrapped=wrapped))
-        row = _new_row(master)
+        row, _ = _new_key(master)
         connection.execute(insert(KEYS).values(row))
         facts = {_VERSION: THIS_VERSION, _CURRENT: name_of(master), _SERVICE_KEY: row["id"], _DESTROYED: "0"}
         for name, value in facts.items():
@@ -430,9 +430,12 @@ class KeyStore:
             master = self._masters.named(current)
             if master is None:
                 raise KeyProblem("the master key has changed under the running service: it cannot be read any more")
-            rows = [_new_row(master) for _ in range(count)]
-            connection.execute(insert(KEYS), rows)
-        return [str(row["id"]) for row in rows]
+            made = [_new_key(master) for _ in range(count)]
+            connection.execute(insert(KEYS), [row for row, _ in made])
+        for row, cipher in made:
+            # Most are used at once, and then need no look into the store.
+            self._remember(str(row["id"]), cipher)
+        return [str(row["id"]) for row, _ in made]
 
     def _left(self, current: str) -> int:
         with self.database.read() as session:
@@ -528,10 +531,10 @@ def recover_master(recovery_key: str, sealed: str) -> bytes:
         raise KeyProblem("this is not the recovery key of this backup") from None
 
 
-def _new_row(master: bytes) -> dict[str, str | bytes | None]:
-    key_id = secrets.token_bytes(KEY_ID_BYTES).hex()
-    wrapped = _wrap(master, f"key/{key_id}", secrets.token_bytes(KEY_BYTES))
-    return {"id": key_id, "master": name_of(master), "wrapped": wrapped, "destroyed_at": None}
+def _new_key(master: bytes) -> tuple[dict[str, str | bytes | None], AESGCM]:
+    key_id, key = secrets.token_bytes(KEY_ID_BYTES).hex(), secrets.token_bytes(KEY_BYTES)
+    wrapped = _wrap(master, f"key/{key_id}", key)
+    return {"id": key_id, "master": name_of(master), "wrapped": wrapped, "destroyed_at": None}, AESGCM(key)
 
 
 def _wrap(master: bytes, purpose: str, value: bytes) -> bytes:

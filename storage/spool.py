@@ -1,6 +1,7 @@
 """Accepted things on their way in: accept, take, finish, park, replay.
 
-Accepting is all that stands between the other side's dot and our 250, so it does one insert and one commit.
+Accepting is all that stands between the other side's dot and our 250, so it does two inserts and one commit, for all that
+comes at once.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
@@ -61,56 +63,83 @@ class Arrival:
     claims: int
 
 
-def accept(
-    database: Database,
-    vault: Vault,
-    *,
-    channel: Channel,
-    raw: bytes,
-    envelope: dict[str, Any],
-    now: datetime,
-    key: str | None = None,
-    case: tuple[str, str] | None = None,
-) -> str | None:
-    """Keep ``raw`` for good: committed and synced when this returns. Gives the new id, or None where ``key`` is known.
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Something to accept. ``envelope`` is what the edge knows besides the bytes.
 
-    ``case`` is the id of the case that it belongs to and the id of that case's data key, where both are known already;
-    else it is sealed under a data key of its own. Raises whatever the database raises; then nothing is kept, and the
-    other side must be told to come again.
+    ``key`` is what makes it the same as another; ``case`` is the id of the case that it belongs to and the id of that case's
+    data key, where both are known already: else it is sealed under a data key of its own.
     """
-    identity = new_id(now)
+
+    channel: Channel
+    raw: bytes
+    envelope: dict[str, Any]
+    now: datetime
+    key: str | None = None
+    case: tuple[str, str] | None = None
+
+
+def accept(database: Database, vault: Vault, offers: Sequence[Offer]) -> list[str | None]:
+    """Keep all of them for good: committed and synced, in one transaction, when this returns.
+
+    Gives a new id for each, or None where its ``key`` is known. Raises whatever the database raises; then nothing is kept,
+    and the other side must be told to come again.
+    """
     try:
-        with database.write() as session:
-            if key is not None and session.exec(select(Spooled.id).where(col(Spooled.key) == key)).first():
-                return None
-            case_id, key_id = case or (None, vault.keys.new_key())
-            session.add(
-                Raw(
-                    id=identity,
-                    key_id=key_id,
-                    size=len(raw),
-                    sha256=hashlib.sha256(raw).hexdigest(),
-                    data=vault.seal(Place("raw", identity, "data"), raw, key=key_id),
-                )
-            )
-            session.flush()
-            session.add(
-                Spooled(
-                    id=identity,
-                    channel=channel,
-                    key=key,
-                    received_at=now,
-                    raw_id=identity,
-                    case_id=case_id,
-                    content=vault.seal_json(Place("spool", identity, "content"), envelope, key=key_id),
-                    available_at=now,
-                )
-            )
+        return _accept(database, vault, offers)
     except IntegrityError:
-        if key is None:
-            raise
-        return None
-    return identity
+        # Another node was faster with one of them: it must not take the others with it.
+        if len(offers) == 1:
+            if offers[0].key is None:
+                raise
+            return [None]
+        return [identity for offer in offers for identity in accept(database, vault, [offer])]
+
+
+def _accept(database: Database, vault: Vault, offers: Sequence[Offer]) -> list[str | None]:
+    identities: list[str | None] = []
+    raws, spooled = [], []
+    wanted = [offer.key for offer in offers if offer.key is not None]
+    with database.write() as session:
+        known = set(session.exec(select(Spooled.key).where(col(Spooled.key).in_(wanted))).all()) if wanted else set()
+        for offer in offers:
+            if offer.key is not None and offer.key in known:
+                identities.append(None)
+                continue
+            known.add(offer.key)
+            identity = new_id(offer.now)
+            case_id, key_id = offer.case or (None, vault.keys.new_key())
+            identities.append(identity)
+            raws.append(
+                {
+                    "id": identity,
+                    "key_id": key_id,
+                    "size": len(offer.raw),
+                    "sha256": hashlib.sha256(offer.raw).hexdigest(),
+                    "data": vault.seal(Place("raw", identity, "data"), offer.raw, key=key_id),
+                }
+            )
+            spooled.append(
+                {
+                    "id": identity,
+                    "channel": offer.channel,
+                    "key": offer.key,
+                    "received_at": offer.now,
+                    "raw_id": identity,
+                    "case_id": case_id,
+                    "content": vault.seal_json(Place("spool", identity, "content"), offer.envelope, key=key_id),
+                    "state": WAITING,
+                    "available_at": offer.now,
+                    "claims": 0,
+                    "tries": 0,
+                }
+            )
+        if raws:
+            # Rows for the driver, not objects: this is what a client waits for.
+            connection = session.connection()
+            connection.execute(insert(Raw), raws)
+            connection.execute(insert(Spooled), spooled)
+    return identities
 
 
 OnPark = Callable[[Session, str, str], None]

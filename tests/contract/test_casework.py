@@ -22,7 +22,7 @@ from intake_bot.casework.vocabulary import DecisionKind
 from storage import audit, outbox, spool
 from storage.engine import Database
 from storage.outbox import Kind, Via
-from storage.spool import Channel, Outcome
+from storage.spool import Channel, Offer, Outcome
 from storage.tables import Case, DecisionRow, Message, Outgoing, Reminder
 from triage.suggestion import Evidence, Polarity, Suggestion
 from triage.vocabulary import Category, Criterion, Flag, MissingDatum, Threshold
@@ -57,14 +57,8 @@ class Desk:
     def incoming(self, *, at: datetime = FRIDAY_1640, **facts: Any) -> Incoming:
         """An arrival that is in the spool, with plain facts where none are given."""
         self._made += 1
-        identity = spool.accept(
-            self.database,
-            self.practice.vault,
-            channel=Channel.EMAIL,
-            raw=b"raw",
-            envelope={"from": "", "to": []},
-            now=at,
-        )
+        offer = Offer(Channel.EMAIL, b"raw", {"from": "", "to": []}, at)
+        (identity,) = spool.accept(self.database, self.practice.vault, [offer])
         assert identity is not None
         body = facts.get(
             "body_text", f"Words number {self._made}, letters {'abcdefghij'[self._made % 10] * self._made}."

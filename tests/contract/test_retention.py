@@ -35,7 +35,7 @@ from storage.engine import Database
 from storage.keys import FixedSource
 from storage.keystore import KeyGone, KeyStore, KeyUnknown
 from storage.outbox import Kind, Via
-from storage.spool import Channel, Outcome
+from storage.spool import Channel, Offer, Outcome
 from storage.tables import (
     AuditEntry,
     Case,
@@ -375,16 +375,8 @@ def full_case(office: Office) -> Filed:
     office.conclude(filed, CaseOutcome.UNFOUNDED)
     case = office.case(filed)
     packed = pack(Decide(case.id, AMINA, DecisionKind.CONSULTATION, Category.NONE, (), CANARY))
-    assert spool.accept(
-        office.database,
-        office.practice.vault,
-        channel=Channel.SLACK,
-        raw=packed,
-        envelope={},
-        now=LATER,
-        key="press",
-        case=(case.id, case.key_id),
-    )
+    press = Offer(Channel.SLACK, packed, {}, LATER, key="press", case=(case.id, case.key_id))
+    assert spool.accept(office.database, office.practice.vault, [press])[0]
     return filed
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlmodel import select
 
 from conftest import FRIDAY_1640
 from storage import spool
 from storage.claims import release_leases
 from storage.engine import Database
-from storage.spool import Channel, Outcome
+from storage.spool import Channel, Offer, Outcome
 from storage.tables import Raw, Spooled
 from storage.vault import Vault
 
@@ -20,15 +22,12 @@ LEASE = timedelta(seconds=60)
 
 
 def accept(database: Database, vault: Vault, raw: bytes = b"raw \x00 bytes", key: str | None = None) -> str | None:
-    return spool.accept(
-        database,
-        vault,
-        channel=Channel.EMAIL,
-        raw=raw,
-        envelope={"from": "a@school.example", "to": ["lado@elmshire.example"]},
-        now=FRIDAY_1640,
-        key=key,
-    )
+    return spool.accept(database, vault, [offer(raw, key)])[0]
+
+
+def offer(raw: bytes = b"raw \x00 bytes", key: str | None = None) -> Offer:
+    envelope = {"from": "a@school.example", "to": ["lado@elmshire.example"]}
+    return Offer(Channel.EMAIL, raw, envelope, FRIDAY_1640, key)
 
 
 def take(database: Database, vault: Vault, now: datetime = FRIDAY_1640, worker: str = "one") -> list[spool.Arrival]:
@@ -46,6 +45,38 @@ def test_the_same_key_is_kept_once(database: Database, vault: Vault) -> None:
     assert accept(database, vault, key="T1/C1/1.1") is not None
     assert accept(database, vault, key="T1/C1/1.1") is None
     assert len(take(database, vault)) == 1
+
+
+def test_what_comes_at_once_is_kept_in_one_commit_and_the_same_key_once(database: Database, vault: Vault) -> None:
+    commits: list[None] = []
+    event.listen(database.engine, "commit", lambda _: commits.append(None))
+    offers = [offer(b"%d" % number, "same" if number in {2, 4} else None) for number in range(6)]
+    kept = spool.accept(database, vault, offers)
+    assert len(commits) == 1
+    assert [identity is None for identity in kept] == [False] * 4 + [True, False]
+    assert {arrival.id: arrival.raw for arrival in take(database, vault)} == {
+        identity: one.raw for identity, one in zip(kept, offers, strict=True) if identity is not None
+    }
+    assert spool.accept(database, vault, [offer(key="same"), offer(key="new")])[0] is None
+
+
+def test_another_node_that_was_faster_with_one_takes_no_other_with_it(
+    database: Database, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal, raced = vault.seal, []
+
+    def meanwhile(*arguments: Any, **named: Any) -> bytes:
+        # Between our look for the key and our insert. (SQLite has one writer: there it cannot happen.)
+        if not raced:
+            raced.append(True)
+            accept(database, vault, key="same")
+        return seal(*arguments, **named)
+
+    if not database.is_sqlite:
+        monkeypatch.setattr(vault, "seal", meanwhile)
+    kept = spool.accept(database, vault, [offer(b"1"), offer(b"2", "same"), offer(b"3")])
+    assert [identity is not None for identity in kept] == [True, database.is_sqlite, True]
+    assert [arrival.raw for arrival in take(database, vault)].count(b"1") == 1
 
 
 def test_the_same_key_at_the_same_moment_is_kept_once(database: Database, vault: Vault) -> None:
