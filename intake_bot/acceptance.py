@@ -21,6 +21,10 @@ from storage.vault import Vault
 
 log = logging.getLogger(__name__)
 
+LULL_SECONDS = 0.005
+"""Nothing accepted for so long: a good moment for other work."""
+LONGEST_LULL_SECONDS = 0.2
+"""How long other work waits at most for such a moment, so that it goes on in a flood too."""
 GROUP_COUNT = 256
 GROUP_BYTES = 32 * 1024 * 1024
 """How much one commit takes at most, so that a few large messages do not keep the small ones waiting for long."""
@@ -35,6 +39,7 @@ class Acceptance:
         self._accepted = accepted
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._pending, self._last = 0, 0.0
 
     async def accept(self, offer: Offer) -> str | None:
         """The new id, once it is committed and synced; None where its key was known. Raises what the database raised."""
@@ -43,8 +48,21 @@ class Acceptance:
             self._thread.start()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[str | None] = loop.create_future()
+        self._pending += 1
         self._waiting.put((offer, answer))
-        return await answer
+        try:
+            return await answer
+        finally:
+            self._pending -= 1
+            self._last = loop.time()
+
+    async def lull(self) -> None:
+        """Wait, though not for long, until nobody is being served: whoever sends waits for us, the work behind does not."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LONGEST_LULL_SECONDS
+        # That nothing happens for a while is no event that one could wait for.
+        while (now := loop.time()) < until and (self._pending or now - self._last < LULL_SECONDS):  # noqa: ASYNC110
+            await asyncio.sleep(LULL_SECONDS)
 
     def close(self) -> None:
         """Commit what is waiting, and end."""

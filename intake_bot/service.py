@@ -191,7 +191,7 @@ class Service:
             release_leases(session, worker=self._name, now=self.clock())
         await self.mail.start()
         self._tasks = [
-            asyncio.create_task(self._run(self._intake.step, self._intake_wake, self._mail_wake, self._desk_wake)),
+            asyncio.create_task(self._run(self._take_in, self._intake_wake, self._mail_wake, self._desk_wake)),
             asyncio.create_task(self._run(self._mail_out.step, self._mail_wake)),
             asyncio.create_task(self._run(self._desk_out.step, self._desk_wake)),
         ]
@@ -324,6 +324,10 @@ class Service:
         identity = await self._acceptance.accept(Offer(Channel.EMAIL, raw, envelope, self.clock()))
         assert identity is not None  # noqa: S101 (only a known key gives None)
         return identity
+
+    async def _take_in(self) -> bool:
+        await self._acceptance.lull()
+        return await self._intake.step()
 
     def _key_of_case(self, case_id: str) -> tuple[str, str] | None:
         with self.house.database.read() as session:
