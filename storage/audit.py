@@ -11,6 +11,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import insert, update
 from sqlmodel import Session, col, select, tuple_
 
 from storage.tables import AuditEntry, ChainHead, SignedHead
@@ -41,7 +42,7 @@ def record(
     code: str | None = None,
     detail: Mapping[str, Any] | None = None,
     note: Note | None = None,
-) -> AuditEntry:
+) -> None:
     """Add an entry in the caller's transaction, so that an act and its record stand or fall together.
 
     ``chain`` is a case's id or :data:`SERVICE_CHAIN`. ``detail`` holds codes, ids, counts and hashes, never content. Of a
@@ -50,40 +51,47 @@ def record(
     detail = dict(detail or {})
     if note is not None:
         detail |= {"note": note.id, "note_sha256": hashlib.sha256(note.sealed).hexdigest()}
-    head = session.exec(select(ChainHead).where(col(ChainHead.chain) == chain).with_for_update()).one_or_none()
+    # Rows for the driver, not objects: this is on the way of every message.
+    connection = session.connection()
+    head = connection.execute(
+        select(ChainHead.seq, ChainHead.hash).where(col(ChainHead.chain) == chain).with_for_update()
+    ).first()
+    last, previous = head or (0, _GENESIS)
+    entry = {
+        "chain": chain,
+        "seq": last + 1,
+        "at": at,
+        "actor": actor,
+        "act": act,
+        "code": code,
+        "detail": detail,
+        "previous": previous,
+    }
+    entry["hash"] = _hash(entry)
+    connection.execute(insert(AuditEntry).values(entry))
+    now = {"seq": entry["seq"], "hash": entry["hash"]}
     if head is None:
-        head = ChainHead(chain=chain, seq=0, hash=_GENESIS)
-    entry = AuditEntry(
-        chain=chain,
-        seq=head.seq + 1,
-        at=at,
-        actor=actor,
-        act=act,
-        code=code,
-        detail=detail,
-        previous=head.hash,
-        hash="",
-    )
-    entry.hash = entry_hash(entry)
-    head.seq, head.hash = entry.seq, entry.hash
-    session.add(head)
-    session.add(entry)
-    session.flush()
-    return entry
+        connection.execute(insert(ChainHead).values(chain=chain, signed_seq=0, **now))
+    else:
+        connection.execute(update(ChainHead).where(col(ChainHead.chain) == chain).values(now))
 
 
 def entry_hash(entry: AuditEntry) -> str:
     """SHA-256 over a canonical form of the entry and the hash before it."""
+    return _hash(entry.model_dump(exclude={"hash"}))
+
+
+def _hash(entry: Mapping[str, Any]) -> str:
     body = json.dumps(
         [
-            entry.chain,
-            entry.seq,
-            entry.at.isoformat(timespec="microseconds"),
-            entry.actor,
-            entry.act,
-            entry.code,
-            entry.detail,
-            entry.previous,
+            entry["chain"],
+            entry["seq"],
+            entry["at"].isoformat(timespec="microseconds"),
+            entry["actor"],
+            entry["act"],
+            entry["code"],
+            entry["detail"],
+            entry["previous"],
         ],
         sort_keys=True,
         separators=(",", ":"),
