@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from intake_bot.mail.text import charset_decoded, transfer_decoded
+from intake_bot.mail.charsets import charset_decoded
+from intake_bot.mail.transfer import transfer_decoded
 
 _FIELD = re.compile(rb"([!-9;-~]{1,200})[ \t]*:[ \t]*(.*)", re.DOTALL)
 _WORD = re.compile(rb"=\?([!->@-~]{1,80})\?([bBqQ])\?(.{0,4000}?)\?=")

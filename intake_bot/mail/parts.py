@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from mimetypes import MimeTypes
 
-from intake_bot.mail.fields import Fields, parameters, read_fields
+from intake_bot.mail.charsets import charset_decoded, declared_in_html
+from intake_bot.mail.fields import Fields, decoded, parameters, read_fields
 from intake_bot.mail.limits import Limits, TooLarge
 from intake_bot.mail.names import safe_name
-from intake_bot.mail.text import charset_decoded, clean, transfer_decoded
+from intake_bot.mail.text import clean
+from intake_bot.mail.transfer import encoding_named, transfer_decoded, uu_files
 
 _CONTENT_TYPE = re.compile(rb"\s*([A-Za-z0-9!#$&^_.+-]{1,80})\s*/\s*([A-Za-z0-9!#$&^_.+-]{1,120})")
 _SNIFFED = re.compile(rb"(?:^|[\r\n])--([^\r\n]{1,200}?)[ \t]*\r?\n(?i:Content-[A-Za-z-]{1,40}[ \t]*:)")
@@ -24,6 +27,8 @@ _KNOWN = {
     "bcc", "cc", "content-type", "date", "from", "in-reply-to", "message-id", "mime-version", "received", "references",
     "reply-to", "return-path", "sender", "subject", "to",
 }  # fmt: skip
+# Without the files of the system, so that a name means the same type everywhere.
+_TYPES = MimeTypes()
 _MAX_BOUNDARY_LINE = 400
 _SNIFF_WINDOW = 65_536
 MESSAGE_TYPES = frozenset({"message/rfc822", "message/global"})
@@ -45,6 +50,8 @@ class Part:
     end: int
     children: list[int] = field(default_factory=list)
     closed: bool = False
+    holes: list[tuple[int, int]] = field(default_factory=list)
+    """Where in ``source`` files lie that were written into a text: parts of their own, and none of its words."""
 
     @property
     def is_multipart(self) -> bool:
@@ -69,12 +76,23 @@ class Part:
 
     def content(self, defects: set[str]) -> bytes:
         """The body with its transfer encoding taken off."""
-        is_text = self.content_type.startswith(("text/", "multipart/"))
-        return transfer_decoded(self.source[self.start : self.end], self.encoding, defects, is_text=is_text)
+        return self._decoded(self.source[self.start : self.end], defects)
 
     def text(self, defects: set[str]) -> str:
         """The body as clean text, whatever its charset label says."""
-        return clean(charset_decoded(self.content(defects), self.parameters.get("charset", ""), defects))
+        pieces, position = [], self.start
+        for start, end in self.holes:
+            pieces.append(self.source[position:start])
+            position = end
+        data = self._decoded(b"".join((*pieces, self.source[position : self.end])), defects)
+        charset = self.parameters.get("charset", "")
+        if not charset and self.content_type == "text/html":
+            charset = declared_in_html(data)
+        return clean(charset_decoded(data, charset, defects))
+
+    def _decoded(self, body: bytes, defects: set[str]) -> bytes:
+        is_text = self.content_type.startswith(("text/", "multipart/"))
+        return transfer_decoded(body, self.encoding, defects, is_text=is_text)
 
 
 def parse(raw: bytes, limits: Limits, defects: set[str]) -> list[Part]:
@@ -113,6 +131,31 @@ class _Walk:
         for part in self.parts:
             if part.is_message and part.encoding in {"base64", "quoted-printable"} and not part.children:
                 self._run(part.content(self._defects), part)
+        for part in list(self.parts):
+            if part.content_type == "text/plain" and part.encoding in {"", "7bit", "8bit", "binary"}:
+                self._take_out_files(part)
+
+    def _take_out_files(self, text: Part) -> None:
+        """Make a part of every uuencoded file in a text."""
+        for found in uu_files(text.source, text.start, text.end):
+            if len(self.parts) >= self._limits.max_parts:
+                raise TooLarge("too_many_parts")
+            name = found.name.replace(b"\\", b"/").replace(b'"', b"")
+            text.holes.append((found.start, found.end))
+            self.parts.append(
+                Part(
+                    index=len(self.parts),
+                    parent=text.index,
+                    depth=text.depth + 1,
+                    fields=Fields((("content-disposition", b'attachment; filename="%s"' % name),)),
+                    content_type=_TYPES.guess_type(decoded(name, set()))[0] or "application/octet-stream",
+                    parameters={},
+                    encoding="x-uuencode",
+                    source=text.source,
+                    start=found.start,
+                    end=found.end,
+                )
+            )
 
     def sniffed_boundaries(self) -> dict[tuple[int, int], bytes]:
         """The boundaries that multiparts really use, where the declared one is absent or nowhere in the body."""
@@ -171,7 +214,7 @@ class _Walk:
         digest = parent is not None and parent.content_type == "multipart/digest"
         value = fields.first("content-type")
         content_type = "message/rfc822" if digest and value is None else _content_type(value, self._defects)
-        encoding = fields.text("content-transfer-encoding").split(";")[0].strip().strip('"').lower()
+        encoding = encoding_named(fields.text("content-transfer-encoding"))
         return Part(
             index=len(self.parts),
             parent=parent.index if parent else None,
