@@ -15,10 +15,13 @@ from intake_bot.mail.charsets import charset_decoded, declared_in_html
 from intake_bot.mail.fields import Fields, decoded, parameters, read_fields
 from intake_bot.mail.limits import Limits, TooLarge
 from intake_bot.mail.names import safe_name
-from intake_bot.mail.text import clean
+from intake_bot.mail.text import clean, unflowed
 from intake_bot.mail.transfer import encoding_named, transfer_decoded, uu_files
 
 _CONTENT_TYPE = re.compile(rb"\s*([A-Za-z0-9!#$&^_.+-]{1,80})\s*/\s*([A-Za-z0-9!#$&^_.+-]{1,120})")
+_BARE_MULTIPART = re.compile(rb"(?i)\s*multipart\b")
+# What gateways and scripts put before a message: a byte order mark, empty lines.
+_BEFORE_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*\r?\n){0,10}")
 _SNIFFED = re.compile(rb"(?:^|[\r\n])--([^\r\n]{1,200}?)[ \t]*\r?\n(?i:Content-[A-Za-z-]{1,40}[ \t]*:)")
 _DASHES = re.compile(rb"-*")
 _LINE_END = re.compile(rb"\r*\n?")
@@ -31,7 +34,8 @@ _KNOWN = {
 _TYPES = MimeTypes()
 _MAX_BOUNDARY_LINE = 400
 _SNIFF_WINDOW = 65_536
-MESSAGE_TYPES = frozenset({"message/rfc822", "message/global"})
+# message/partial: the first piece of a message that was cut in pieces, which begins with its header.
+MESSAGE_TYPES = frozenset({"message/rfc822", "message/global", "message/news", "message/partial"})
 
 
 @dataclass(slots=True)
@@ -88,7 +92,10 @@ class Part:
         charset = self.parameters.get("charset", "")
         if not charset and self.content_type == "text/html":
             charset = declared_in_html(data)
-        return clean(charset_decoded(data, charset, defects))
+        text = clean(charset_decoded(data, charset, defects))
+        if self.content_type == "text/plain" and self.parameters.get("format", "").lower() == "flowed":
+            text = unflowed(text, delsp=self.parameters.get("delsp", "").lower() == "yes")
+        return text
 
     def _decoded(self, body: bytes, defects: set[str]) -> bytes:
         is_text = self.content_type.startswith(("text/", "multipart/"))
@@ -127,10 +134,16 @@ class _Walk:
 
     def run(self, raw: bytes) -> None:
         self._run(raw, None)
-        # A whole message under a transfer encoding is forbidden (RFC 2046 § 5.2.1) and comes all the same.
+        # A whole message or multipart under a transfer encoding is forbidden (RFC 2046 § 5.2.1, RFC 2045 § 6.4) and
+        # comes all the same.
         for part in self.parts:
-            if part.is_message and part.encoding in {"base64", "quoted-printable"} and not part.children:
+            if part.encoding not in {"base64", "quoted-printable"} or part.children:
+                continue
+            if part.is_message:
                 self._run(part.content(self._defects), part)
+            elif part.content_type.startswith("multipart/") and part.start < part.end:
+                header = b"Content-Type: " + (part.fields.first("content-type") or b"") + b"\n\n"
+                self._run(header + part.content(self._defects), part)
         for part in list(self.parts):
             if part.content_type == "text/plain" and part.encoding in {"", "7bit", "8bit", "binary"}:
                 self._take_out_files(part)
@@ -208,12 +221,17 @@ class _Walk:
             raise TooLarge("too_many_parts")
         if depth > self._limits.max_depth:
             raise TooLarge("too_deep")
-        fields, body = read_fields(raw, start, self._is_boundary, self._limits.max_header_fields, self._defects)
+        junk = _BEFORE_HEADER.match(raw) if parent is None else None
+        begin = junk.end() if junk else start
+        fields, body = read_fields(raw, begin, self._is_boundary, self._limits.max_header_fields, self._defects)
         if parent is None and not any(name in _KNOWN for name, _ in fields):
             fields, body = Fields(), start
         digest = parent is not None and parent.content_type == "multipart/digest"
         value = fields.first("content-type")
         content_type = "message/rfc822" if digest and value is None else _content_type(value, self._defects)
+        given = parameters(value or b"")
+        if content_type == "message/partial" and given.get("number", "1").strip() != "1":
+            content_type = "text/plain"  # a later piece: it has no header, and may hold words
         encoding = encoding_named(fields.text("content-transfer-encoding"))
         return Part(
             index=len(self.parts),
@@ -221,7 +239,7 @@ class _Walk:
             depth=depth,
             fields=fields,
             content_type=content_type,
-            parameters=parameters(value or b""),
+            parameters=given,
             encoding=encoding,
             source=raw,
             start=body,
@@ -261,13 +279,14 @@ def _boundary(part: Part) -> bytes:
 
 
 def _content_type(value: bytes | None, defects: set[str]) -> str:
-    """RFC 2045 § 5.2: absent or malformed means text/plain."""
+    """RFC 2045 § 5.2: absent or malformed means text/plain, but for what has a boundary."""
     if value is None:
         return "text/plain"
     match = _CONTENT_TYPE.match(value)
     if match is None:
-        defects.add("InvalidContentType")
-        return "text/plain"
+        if value.strip():
+            defects.add("InvalidContentType")
+        return "multipart/mixed" if _BARE_MULTIPART.match(value) else "text/plain"
     return f"{match[1].decode('ascii')}/{match[2].decode('ascii')}".lower()
 
 

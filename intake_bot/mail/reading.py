@@ -18,7 +18,7 @@ from intake_bot.mail.limits import Limits, TooLarge, Unreadable
 from intake_bot.mail.machine import MachineMark, answered_ids, is_null_sender, machine_mark
 from intake_bot.mail.parts import Part, parse
 from intake_bot.mail.quoting import is_forward_subject, is_reply_subject, new_words
-from intake_bot.mail.text import clean, clean_line, html_to_text, squeezed, words
+from intake_bot.mail.text import clean, clean_line, html_to_text, is_html_document, squeezed, words
 from intake_bot.mail.trust import Trust, sender_trust
 
 _MAX_DATE_CHARS = 200
@@ -272,8 +272,8 @@ class _Content:
         return [] if part.disposition == "attachment" else [self._text_piece(part)]
 
     def _text_piece(self, part: Part) -> _Piece:
-        text = part.text(self.defects)
-        if part.content_type != "text/html":
+        text = _without_boundaries(part, part.text(self.defects))
+        if part.content_type != "text/html" and not is_html_document(text):
             return _Piece(text, text)
         converted = html_to_text(text, self.limits.max_html_chars)
         self.defects.update(converted.defects)
@@ -323,10 +323,18 @@ class _Content:
         if pieces:
             return pieces
         top = self.parts[0]
-        if top.is_multipart and not any(self._is_file(part) for part in self.parts):
-            text = top.text(self.defects)
+        if top.content_type.startswith("multipart/") and not any(self._is_file(part) for part in self.parts):
+            text = _without_boundaries(top, top.text(self.defects))
             return [_Piece(text, text)] if words(text) else []
         return []
+
+
+def _without_boundaries(part: Part, text: str) -> str:
+    """The text of a multipart in which no part was found, without its boundary lines."""
+    boundary = part.parameters.get("boundary", "")
+    if not boundary or not part.content_type.startswith("multipart/"):
+        return text
+    return "\n".join(line for line in text.split("\n") if line.rstrip() not in {f"--{boundary}", f"--{boundary}--"})
 
 
 def _missing(theirs: list[str], ours: list[str]) -> int:

@@ -22,7 +22,9 @@ _BLOCK_TAG = re.compile(r"(?i)<(?:br|/?(?:p|div|tr|li|h[1-6]|table|blockquote|ul
 _CELL = re.compile(r"(?i)<t[dh]\b")
 # Beyond this inscriptis takes seconds to line up the columns.
 _MAX_CELLS = 4_000
+_BODY_END = re.compile(r"(?i)</(?:body|html)\s*>")
 _TAG = re.compile(r"<[a-zA-Z/!?][^<>]*>")
+_HTML_DOCUMENT = re.compile(r"(?i)\s*(?:<\?xml[^>]{0,200}>\s*)?(?:<!doctype html\b|<html\b)")
 _ENDLESS_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{8,};?")
 
 
@@ -67,6 +69,9 @@ def html_to_text(source: str, max_html_chars: int) -> HtmlText:
     """
     source = _DATA_URI.sub("", clean(source).replace(_QUOTE_OPENS, "").replace(_QUOTE_CLOSES, ""))
     bare = _without_tags(source)
+    # libxml2 stops at the end of the first body, and gateways add their notices after it. Inscriptis takes entities off
+    # what lxml took them off already.
+    source = _BODY_END.sub("<div></div>", source).replace("&amp;", "&amp;amp;")
     if len(source) > max_html_chars or len(_CELL.findall(source)) > _MAX_CELLS:
         return HtmlText(bare, bare, ("HtmlTooLong",))
     try:
@@ -79,6 +84,33 @@ def html_to_text(source: str, max_html_chars: int) -> HtmlText:
     if 2 * len(_WORD.findall(plain)) < len(_WORD.findall(bare)):
         return HtmlText(bare, bare, ("HtmlParserLostWords",))
     return HtmlText(plain, marked)
+
+
+def unflowed(text: str, *, delsp: bool) -> str:
+    """Paragraphs joined as format=flowed asks (RFC 3676 § 4): a line that ends in a space goes on in the next one.
+
+    Lines quoted to one depth are joined with each other only; ``"-- "`` is a signature's delimiter, and never joined.
+    """
+    lines: list[str] = []
+    open_depth = None
+    for line in text.split("\n"):
+        bare = line.lstrip(">")
+        depth = len(line) - len(bare)
+        bare = bare.removeprefix(" ")
+        flows = bare.endswith(" ") and bare != "-- "
+        if open_depth == depth and bare != "-- ":
+            lines[-1] += bare
+        else:
+            lines.append(">" * depth + " " * (depth > 0 and bool(bare)) + bare)
+        open_depth = depth if flows else None
+        if flows and delsp:
+            lines[-1] = lines[-1][:-1]
+    return "\n".join(lines)
+
+
+def is_html_document(text: str) -> bool:
+    """Whether a text is an HTML document from its first character on."""
+    return bool(_HTML_DOCUMENT.match(text))
 
 
 def _rendered(source: str) -> str:
