@@ -244,7 +244,8 @@ def attachment(
             failed(f"{row.reference} has no attachment {number}")
         views.record_access(session, row, acting(None), f"attachment/{number}", now=now_utc())
     meta, raw = found
-    content = raw if meta["part_index"] < 0 else attachment_bytes(raw, meta["part_index"], Limits())
+    index, sha256 = meta["part_index"], meta["sha256"]
+    content = raw if index < 0 else attachment_bytes(raw, index, Limits(), sha256=sha256)
     try:
         descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as fault:

@@ -11,14 +11,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from mimetypes import MimeTypes
 
+from intake_bot.mail.budget import Budget
 from intake_bot.mail.charsets import charset_decoded, declared_in_html
+from intake_bot.mail.containers import Member, container_kind, is_cut, members, signed_content
 from intake_bot.mail.fields import Fields, decoded, parameters, read_fields
-from intake_bot.mail.limits import Limits, TooLarge
+from intake_bot.mail.limits import DocumentFault, Limits, TooLarge
 from intake_bot.mail.names import safe_name
 from intake_bot.mail.text import clean, unflowed
 from intake_bot.mail.transfer import encoding_named, transfer_decoded, uu_files
 
 _CONTENT_TYPE = re.compile(rb"\s*([A-Za-z0-9!#$&^_.+-]{1,80})\s*/\s*([A-Za-z0-9!#$&^_.+-]{1,120})")
+_FILE_TYPES = {"application/octet-stream", "application/eml", "application/x-eml", "application/message"}
 _BARE_MULTIPART = re.compile(rb"(?i)\s*multipart\b")
 # What gateways and scripts put before a message: a byte order mark, empty lines.
 _BEFORE_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*\r?\n){0,10}")
@@ -32,6 +35,7 @@ _KNOWN = {
 }  # fmt: skip
 # Without the files of the system, so that a name means the same type everywhere.
 _TYPES = MimeTypes()
+_BEGIN_WINDOW = 400
 _MAX_BOUNDARY_LINE = 400
 _SNIFF_WINDOW = 65_536
 # message/partial: the first piece of a message that was cut in pieces, which begins with its header.
@@ -56,6 +60,9 @@ class Part:
     closed: bool = False
     holes: list[tuple[int, int]] = field(default_factory=list)
     """Where in ``source`` files lie that were written into a text: parts of their own, and none of its words."""
+    contained: list[int] = field(default_factory=list)
+    """Parts that lie in this file (winmail.dat, .msg), its own text among them."""
+    in_container: bool = False
 
     @property
     def is_multipart(self) -> bool:
@@ -63,7 +70,10 @@ class Part:
 
     @property
     def is_message(self) -> bool:
-        return self.content_type in MESSAGE_TYPES
+        """Whether a message lies in it: by its type, or by the name that mail programs give one they save as a file."""
+        return self.content_type in MESSAGE_TYPES or (
+            self.content_type in _FILE_TYPES and self.filename.lower().endswith(".eml")
+        )
 
     @property
     def disposition(self) -> str:
@@ -81,6 +91,11 @@ class Part:
     def content(self, defects: set[str]) -> bytes:
         """The body with its transfer encoding taken off."""
         return self._decoded(self.source[self.start : self.end], defects)
+
+    def begin(self) -> bytes:
+        """The first eight bytes of the content, by which the kind of a file is told."""
+        coded = self.source[self.start : min(self.end, self.start + _BEGIN_WINDOW)]
+        return transfer_decoded(coded, self.encoding, set(), is_text=False)[:8]
 
     def text(self, defects: set[str]) -> str:
         """The body as clean text, whatever its charset label says."""
@@ -102,8 +117,8 @@ class Part:
         return transfer_decoded(body, self.encoding, defects, is_text=is_text)
 
 
-def parse(raw: bytes, limits: Limits, defects: set[str]) -> list[Part]:
-    """Every entity of a message, the message itself first, each after its parent.
+def parse(raw: bytes, limits: Limits, defects: set[str], budget: Budget | None = None) -> list[Part]:
+    """Every entity of a message, the message itself first, each after its parent; then what lies in containers.
 
     :raises TooLarge: more than ``max_parts`` entities, nested deeper than ``max_depth``, or ``max_raw_bytes`` exceeded.
     """
@@ -119,6 +134,7 @@ def parse(raw: bytes, limits: Limits, defects: set[str]) -> list[Part]:
         found = {"StartBoundaryNotFoundDefect"}
         walk = _Walk(limits, found, sniffed)
         walk.run(raw)
+    walk.open_containers(budget or Budget(limits))
     defects |= found
     return walk.parts
 
@@ -144,7 +160,7 @@ class _Walk:
             elif part.content_type.startswith("multipart/") and part.start < part.end:
                 header = b"Content-Type: " + (part.fields.first("content-type") or b"") + b"\n\n"
                 self._run(header + part.content(self._defects), part)
-        for part in list(self.parts):
+        for part in self.parts[:]:
             if part.content_type == "text/plain" and part.encoding in {"", "7bit", "8bit", "binary"}:
                 self._take_out_files(part)
 
@@ -169,6 +185,57 @@ class _Walk:
                     end=found.end,
                 )
             )
+
+    def open_containers(self, budget: Budget) -> None:
+        """Make parts of what lies in winmail.dat, in .msg and in opaque signatures; a broken one stays a file."""
+        for part in self.parts:
+            if part.children or part.content_type.startswith(("text/", "multipart/", "image/")) or part.is_message:
+                continue
+            kind = container_kind(part.content_type, part.filename, part.begin())
+            if kind is None or part.depth >= self._limits.max_depth:
+                continue
+            try:
+                with budget.document():
+                    if kind == "cms":
+                        inside = signed_content(part.content(set()))
+                        found: list[Member] = []
+                    else:
+                        inside = None
+                        content = part.content(set())
+                        found = members(kind, content, self._limits)
+                        if is_cut(kind, content):
+                            self._defects.add("DocumentBroken")
+            except DocumentFault as fault:
+                self._defects.add(fault.code)
+                continue
+            if inside is not None:
+                self._run(inside, part)
+            for member in found:
+                if len(self.parts) >= self._limits.max_parts:
+                    self._defects.add("DocumentTooLarge")
+                    return
+                self._add_member(part, member)
+
+    def _add_member(self, container: Part, member: Member) -> None:
+        name = member.name.replace("\\", "/").replace('"', "")
+        disposition = b'attachment; filename="%s"' % name.encode("utf-8", "replace")
+        content_type = member.content_type or _TYPES.guess_type(member.name)[0] or "application/octet-stream"
+        container.contained.append(len(self.parts))
+        self.parts.append(
+            Part(
+                index=len(self.parts),
+                parent=container.index,
+                depth=container.depth + 1,
+                fields=Fields() if member.content_type else Fields((("content-disposition", disposition),)),
+                content_type=content_type,
+                parameters={"charset": "utf-8"} if member.content_type else {},
+                encoding="",
+                source=member.data,
+                start=0,
+                end=len(member.data),
+                in_container=True,
+            )
+        )
 
     def sniffed_boundaries(self) -> dict[tuple[int, int], bytes]:
         """The boundaries that multiparts really use, where the declared one is absent or nowhere in the body."""

@@ -13,8 +13,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from intake_bot.mail.addresses import Mailbox, is_plain, mailboxes, normalised
+from intake_bot.mail.budget import Budget
+from intake_bot.mail.containers import SMIME_TYPES
+from intake_bot.mail.documents import data_text, document_text
 from intake_bot.mail.fields import as_text, decoded, message_id, message_ids
-from intake_bot.mail.limits import Limits, TooLarge, Unreadable
+from intake_bot.mail.limits import DocumentFault, Limits, TooLarge, Unreadable
 from intake_bot.mail.machine import MachineMark, answered_ids, is_null_sender, machine_mark
 from intake_bot.mail.parts import Part, parse
 from intake_bot.mail.quoting import is_forward_subject, is_reply_subject, new_words
@@ -28,7 +31,13 @@ _MAX_ALTERNATIVES = 8
 _DATA_TEXTS = {"text/calendar", "text/csv", "text/rtf", "text/vcard", "text/x-vcard", "text/directory", "text/xml",
                "text/css", "text/javascript", "text/rfc822-headers", "text/x-amp-html", "text/watch-html"}  # fmt: skip
 _PGP_BLOCK = re.compile(r"(?m)^-----BEGIN PGP MESSAGE-----\s*$")
-_SMIME_TYPES = {"application/pkcs7-mime", "application/x-pkcs7-mime"}
+# Files that are never documents; whatever else they are called, they are read by what they begin with.
+_NEVER_DOCUMENTS = ("image/", "audio/", "video/", "multipart/", "message/")
+# A few words that only say that something is attached.
+_COVERING_WORDS = 30
+
+
+UnreadableKind = Literal["smime", "pgp", "document"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +52,23 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentText:
+    """The text of a document that came with a message: an attachment, or the message inside one (winmail.dat, .msg)."""
+
+    part_index: int
+    filename: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What a message says. Strings hold neither NUL nor lone surrogates, so that any store and UTF-8 take them.
 
     ``body_text`` is what the writer wrote this time, ``full_text`` everything; ``digest`` is equal for two copies of
     the same content, whatever transport did to headers, encodings, line ends and runs of white space. ``answers`` is
-    filled for mail that is about other mail (bounces, receipts, vacation replies).
+    filled for mail that is about other mail (bounces, receipts, vacation replies). ``documents`` holds the words of
+    attached documents, which are in neither text and not in the digest. ``unreadable`` says that the mail's own words,
+    or the only document of a mail with hardly any, are encrypted.
     """
 
     message_id: str | None
@@ -65,7 +85,8 @@ class Reading:
     body_text: str
     full_text: str
     attachments: tuple[Attachment, ...]
-    unreadable: Literal["smime", "pgp"] | None
+    documents: tuple[DocumentText, ...]
+    unreadable: UnreadableKind | None
     defects: tuple[str, ...]
     trust: Trust
     machine: MachineMark | None
@@ -83,6 +104,7 @@ class Reading:
         for name in ("in_reply_to", "references", "recipients", "to", "cc", "defects", "answers"):
             data[name] = tuple(data[name])
         data["attachments"] = tuple(Attachment(**item) for item in data["attachments"])
+        data["documents"] = tuple(DocumentText(**item) for item in data["documents"])
         data["machine"] = MachineMark(**data["machine"]) if data["machine"] else None
         return cls(**data)
 
@@ -104,7 +126,8 @@ def read(
     :raises TooLarge: a bound on structure is exceeded (:class:`~intake_bot.mail.limits.Limits`).
     """
     defects: set[str] = set()
-    parts = parse(raw, limits, defects)
+    budget = Budget(limits)
+    parts = parse(raw, limits, defects, budget)
     top = parts[0].fields
     subject = clean_line(decoded(top.first("subject") or b"", defects), limits.max_subject_chars)
     authors = [mailbox for value in top.all("from") for mailbox in mailboxes(as_text(value), limits.max_addresses)]
@@ -131,6 +154,7 @@ def read(
         with_messages=not about_our_mail,
     )
     attachments = content.attachments()
+    documents = () if about_our_mail else content.documents(full, budget)
     return Reading(
         message_id=next((found for value in top.all("message-id") if (found := message_id(value))), None),
         in_reply_to=in_reply_to,
@@ -146,7 +170,8 @@ def read(
         body_text=_cut(body, limits, defects),
         full_text=_cut(full, limits, defects),
         attachments=attachments,
-        unreadable=_unreadable(parts, full),
+        documents=documents,
+        unreadable=_unreadable(parts, full, documents, defects),
         defects=tuple(sorted(defects)),
         trust=sender_trust(
             (clean_line(as_text(value), 10_000) for value in top.all("authentication-results")),
@@ -159,16 +184,22 @@ def read(
     )
 
 
-def attachment_bytes(raw: bytes, part_index: int, limits: Limits) -> bytes:
+def attachment_bytes(raw: bytes, part_index: int, limits: Limits, *, sha256: str = "") -> bytes:
     """The decoded content of the attachment with that ``part_index``, from the raw message again.
+
+    With ``sha256`` it is that content and no other: what lies in containers is numbered as the libraries find it, and
+    another version of one, or a busy hour, may find more or less.
 
     :raises TooLarge: as :func:`read` does.
     :raises Unreadable: there is no such part.
     """
     parts = parse(raw, limits, set())
-    if not 0 <= part_index < len(parts):
-        raise Unreadable("no_such_part")
-    return parts[part_index].content(set())
+    nearest = sorted(parts, key=lambda part: part.index != part_index)
+    for part in nearest if sha256 else nearest[:1]:
+        content = part.content(set())
+        if hashlib.sha256(content).hexdigest() == sha256 or (not sha256 and part.index == part_index):
+            return content
+    raise Unreadable("no_such_part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +219,8 @@ class _Content:
     limits: Limits
     defects: set[str]
     pieces: list[_Piece] = field(default_factory=list)
+    said: set[int] = field(default_factory=set)
+    """The parts whose words are in the pieces."""
 
     def __post_init__(self) -> None:
         self.pieces = [piece for piece in self._pieces(self.parts[0]) if piece.plain.strip()]
@@ -231,6 +264,50 @@ class _Content:
             )
         return tuple(found)
 
+    def documents(self, full: str, budget: Budget) -> tuple[DocumentText, ...]:
+        """The words of attached documents, and of messages in containers that say more than the mail itself."""
+        found: list[DocumentText] = []
+        tried = 0
+        left = self.limits.max_documents_chars
+        known = words(full)
+        for part in self.parts:
+            if part.index in self.said or part.content_type.startswith(_NEVER_DOCUMENTS) or part.start >= part.end:
+                continue
+            if part.is_message or part.content_type in SMIME_TYPES:
+                continue
+            if tried >= self.limits.max_documents or left <= 0:
+                self.defects.add("DocumentsCut")
+                break
+            text = self._document_text(part, budget)
+            tried += text is not None
+            if not text or not words(text):
+                continue
+            if part.in_container and not self._is_file(part) and _missing(words(text), known) <= 3:
+                continue
+            found.append(DocumentText(part.index, self._document_name(part), text[:left]))
+            left -= len(text)
+        return tuple(found)
+
+    def _document_text(self, part: Part, budget: Budget) -> str | None:
+        """The text of one document; None for what is no document, or none that can be read."""
+        try:
+            with budget.document():
+                return document_text(
+                    part.content(set()),
+                    filename=part.filename,
+                    content_type=part.content_type,
+                    charset=part.parameters.get("charset", ""),
+                    limits=self.limits,
+                )
+        except DocumentFault as fault:
+            self.defects.add(fault.code)
+            return None
+
+    def _document_name(self, part: Part) -> str:
+        """The name of the file; for a container's own text that of the container."""
+        holder = self.parts[part.parent] if part.in_container and part.parent and not self._is_file(part) else part
+        return holder.safe_filename(self.limits.max_filename_chars)
+
     def digest(self, subject: str, full: str, attachments: Sequence[Attachment]) -> str:
         """SHA-256 over what transport leaves alone. A text file counts by its text, for transport may change its line
         ends and its encoding; a message inside counts by its own text and files, for the same reason.
@@ -238,7 +315,7 @@ class _Content:
         marks = [squeezed(subject), squeezed(full)]
         for item in attachments:
             part = self.parts[item.part_index]
-            if part.is_message:
+            if part.is_message or part.in_container:
                 continue
             marks.append(squeezed(part.text(set())) if part.content_type.startswith("text/") else item.sha256)
         hasher = hashlib.sha256()
@@ -267,12 +344,17 @@ class _Content:
             return [piece for child in children for piece in self._pieces(child)]
         if part.is_message:
             return self._message_pieces(part)
+        if part.content_type in SMIME_TYPES and part.children:
+            return [piece for index in part.children for piece in self._pieces(self.parts[index])]
         if not part.content_type.startswith(("text/", "multipart/")) or part.content_type in _DATA_TEXTS:
             return []
         return [] if part.disposition == "attachment" else [self._text_piece(part)]
 
     def _text_piece(self, part: Part) -> _Piece:
+        self.said.add(part.index)
         text = _without_boundaries(part, part.text(self.defects))
+        if part.content_type in _DATA_TEXTS:
+            text = data_text(text, part.content_type, self.limits)
         if part.content_type != "text/html" and not is_html_document(text):
             return _Piece(text, text)
         converted = html_to_text(text, self.limits.max_html_chars)
@@ -317,7 +399,10 @@ class _Content:
         return chosen + [piece for pieces in alternatives[_MAX_ALTERNATIVES:] for piece in pieces]
 
     def _last_resort(self) -> list[_Piece]:
-        """Words where none were found in their place: text files, data, then what lies outside all parts."""
+        """Words where none were found in their place: text files, data and what a container says, then what lies
+        outside all parts.
+        """
+        self.said = set()
         inside = [part for part in self.parts if part.content_type.startswith("text/")]
         pieces = [piece for part in inside if words((piece := self._text_piece(part)).plain)]
         if pieces:
@@ -392,20 +477,28 @@ def _cut(text: str, limits: Limits, defects: set[str]) -> str:
     return clean(text)
 
 
-def _unreadable(parts: Sequence[Part], full: str) -> Literal["smime", "pgp"] | None:
-    """Encrypted mail (RFC 8551, RFC 3156, or PGP in the text) and mail signed so that its text is inside the signature.
+def _unreadable(
+    parts: Sequence[Part], full: str, documents: Sequence[DocumentText], defects: set[str]
+) -> UnreadableKind | None:
+    """Encrypted mail (RFC 8551, RFC 3156, or PGP in the text), and mail that is hardly more than an encrypted document.
 
-    Looked for at the top and one level down, where gateways move it to add a footer; not in what is forwarded.
+    Looked for at the top and one level down, where gateways move it to add a footer, and in a container; not in what is
+    forwarded.
     """
     for part in parts:
-        if part.depth > 1 or (part.parent is not None and parts[part.parent].is_message):
+        holder = parts[part.parent] if part.parent is not None else None
+        if (part.depth > 1 and not part.in_container) or (holder is not None and holder.is_message):
             continue
         protocol = part.parameters.get("protocol", "").lower()
         if part.content_type == "multipart/encrypted":
             return "smime" if "pkcs7" in protocol else "pgp"
         if part.content_type == "application/pgp-encrypted":
             return "pgp"
-        is_smime = part.content_type in _SMIME_TYPES or part.filename.lower().endswith("smime.p7m")
-        if is_smime and part.parameters.get("smime-type", "").lower() != "certs-only":
+        is_smime = part.content_type in SMIME_TYPES or part.filename.lower().endswith("smime.p7m")
+        # With children it was only signed, and has been read.
+        if is_smime and not part.children and part.parameters.get("smime-type", "").lower() != "certs-only":
             return "smime"
-    return "pgp" if _PGP_BLOCK.search(full) else None
+    if _PGP_BLOCK.search(full):
+        return "pgp"
+    locked = "DocumentEncrypted" in defects and not documents and len(words(full)) <= _COVERING_WORDS
+    return "document" if locked else None

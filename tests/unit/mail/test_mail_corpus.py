@@ -5,6 +5,7 @@
 replaces arguments of ``read``.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from intake_bot.mail.limits import Limits
-from intake_bot.mail.reading import Reading, read
+from intake_bot.mail.reading import Reading, attachment_bytes, read
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 CASES = sorted(CORPUS.glob("*.eml"))
@@ -28,7 +29,8 @@ def test_reads_as_expected(path: Path) -> None:
         "own_addresses": ["lado@council.example"],
         "limits": Limits(),
     }
-    reading = read(path.read_bytes(), **(given | wanted.get("given", {})))
+    raw = path.read_bytes()
+    reading = read(raw, **(given | wanted.get("given", {})))
     found = json.loads(reading.to_json())
     expected = wanted["expect"]
     for item, attachment in zip(expected.get("attachments", []), found["attachments"], strict=False):
@@ -40,6 +42,10 @@ def test_reads_as_expected(path: Path) -> None:
     if "files" in wanted:
         assert [item["filename"] for item in found["attachments"]] == wanted["files"]
     assert Reading.from_json(reading.to_json()) == reading
+    for index in {0, len(reading.attachments) - 1} if reading.attachments else ():
+        attachment = reading.attachments[index]
+        content = attachment_bytes(raw, attachment.part_index, Limits())
+        assert hashlib.sha256(content).hexdigest() == attachment.sha256
 
 
 def test_every_message_has_its_expected_result_beside_it() -> None:
