@@ -538,6 +538,7 @@ def _text_of(raw: bytes, *, is_mail: bool) -> tuple[str, str, str | None]:
     head = raw[:2000].lower()
     if not is_mail and not (b"\nfrom:" in b"\n" + head and (b"\nsubject:" in head or b"\nmime-version:" in head)):
         return "", raw.decode("utf-8", "replace"), None
+    from intake_bot.casework.text_read import text_read
     from intake_bot.mail.limits import Limits, ReadingFault
     from intake_bot.mail.reading import read
 
@@ -547,4 +548,5 @@ def _text_of(raw: bytes, *, is_mail: bool) -> tuple[str, str, str | None]:
         )
     except ReadingFault as fault:
         failed(f"the mail cannot be read ({fault})")
-    return reading.subject, reading.body_text, reading.sender
+    documents = [{"filename": item.filename, "text": item.text} for item in reading.documents]
+    return reading.subject, text_read(reading.body_text, documents), reading.sender

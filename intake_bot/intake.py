@@ -21,6 +21,7 @@ from intake_bot.casework.acts import Act
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.receive import Filed, Incoming, file, place
+from intake_bot.casework.text_read import text_read
 from intake_bot.mail.addresses import is_plain
 from intake_bot.mail.reading import Reading
 from intake_bot.sandbox import SandboxFailed
@@ -110,7 +111,8 @@ class IntakeWorker:
         if self.triager is None or incoming.unreadable:
             return None
         try:
-            return await self.triager.suggest(incoming.body_text, subject=incoming.subject, sender=incoming.sender)
+            text = text_read(incoming.body_text, incoming.documents)
+            return await self.triager.suggest(text, subject=incoming.subject, sender=incoming.sender)
         except SandboxFailed as failure:
             log.warning("no suggestion for %s: %s", incoming.id, failure.code)
             return None
@@ -209,6 +211,7 @@ def incoming_from(arrival: Arrival, reading: Reading) -> Incoming:
             }
             for attachment in reading.attachments
         ),
+        documents=tuple({"filename": item.filename, "text": item.text} for item in reading.documents),
         machine_reason=reading.machine.reason if reading.machine else None,
         machine_opens_case=reading.machine.opens_case if reading.machine else True,
         machine_for_a_person=reading.machine.for_a_person if reading.machine else False,

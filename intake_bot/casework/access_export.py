@@ -23,6 +23,7 @@ from intake_bot.casework.desk import Actor
 from intake_bot.casework.history import history
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.practice import Practice
+from intake_bot.casework.text_read import text_read
 from intake_bot.casework.views import rfc3339
 from storage import audit
 from storage.claims import PARKED
@@ -322,6 +323,7 @@ def _match_of_message(person: Person, content: dict[str, Any]) -> Match:
         content.get("answer_to"),
         *content["recipients"],
         *(attachment["filename"] for attachment in content["attachments"]),
+        *(document["text"] for document in content.get("documents", ())),
     ]
     return max(person.found_in(text) for text in (word or "" for word in words))
 
@@ -380,9 +382,12 @@ def _message_lines(content: dict[str, Any]) -> list[str]:
         f"from: {content.get('sender_name') or ''} <{content['sender'] or ''}>",
         f"to: {', '.join(content['recipients'])}",
         f"subject: {content['subject'] or ''}",
-        *(f"attachment (not searched): {attachment['filename']}" for attachment in content["attachments"]),
+        *(
+            f"attachment (searched where its text is below): {attachment['filename']}"
+            for attachment in content["attachments"]
+        ),
         "",
-        content["full_text"] or content["body_text"] or "",
+        text_read(content["full_text"] or content["body_text"] or "", content.get("documents", ())),
     ]
 
 

@@ -19,7 +19,7 @@ from intake_bot.casework import deadlines, desk_queue
 from intake_bot.casework.desk import SYSTEM, Notice, NoticeKind
 from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, TRIAGE, Practice
 from intake_bot.casework.sectors import sector_of
-from intake_bot.casework.vocabulary import Remark, Status
+from intake_bot.casework.vocabulary import DOCUMENT_FAULTS, Remark, Status
 from storage import audit, outbox, spool
 from storage.ids import new_id, new_reference
 from storage.outbox import Kind, Via
@@ -57,6 +57,8 @@ class Incoming:
     digest: str
     """Hex SHA-256 of what makes two copies the same content."""
     attachments: tuple[dict[str, Any], ...] = ()
+    documents: tuple[dict[str, str], ...] = ()
+    """The words of attached documents, each with its ``filename`` and ``text``."""
     machine_reason: str | None = None
     machine_opens_case: bool = True
     machine_for_a_person: bool = False
@@ -199,6 +201,8 @@ def _open_case(
         remarks.append(Remark.SENDER_TRUST_FAIL)
     if incoming.unreadable:
         remarks.append(Remark.UNREADABLE)
+    elif DOCUMENT_FAULTS.intersection(incoming.defects):
+        remarks.append(Remark.DOCUMENT_UNREAD)
     if incoming.filed_unread:
         remarks.append(Remark.FILED_UNREAD)
     elif suggestion is None:
@@ -369,6 +373,7 @@ def _add_message(
         "body_text": incoming.body_text,
         "full_text": incoming.full_text,
         "attachments": incoming.attachments,
+        "documents": incoming.documents,
         "defects": incoming.defects,
         "unreadable": incoming.unreadable,
     }

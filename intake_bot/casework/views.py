@@ -13,6 +13,7 @@ from intake_bot.casework.desk import Actor, CaseCard, CaseView, DecisionView, Du
 from intake_bot.casework.history import history
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.practice import Practice
+from intake_bot.casework.text_read import located, text_read
 from intake_bot.casework.vocabulary import DeadlineState, DecisionKind, Remark, ReminderState, Status
 from storage import audit, outbox, spool
 from storage.claims import PARKED
@@ -107,6 +108,7 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
     messages = []
     for row in _messages_of(session, case.id):
         content = _content(practice, row)
+        documents = content.get("documents", ())
         messages.append(
             MessageView(
                 id=row.id,
@@ -116,8 +118,8 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
                 machine_sent=row.machine_sent,
                 received_at=row.received_at,
                 subject=content["subject"] or "",
-                text=purged or content["body_text"],
-                full_text=purged or content["full_text"],
+                text=purged or text_read(content["body_text"], documents),
+                full_text=purged or text_read(content["full_text"], documents),
                 attachments=tuple(attachment["filename"] for attachment in content["attachments"]),
                 is_evidence_text=suggestion is not None and suggestion.message_id == row.id,
             )
@@ -283,7 +285,7 @@ def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any
     return case_json(case) | {
         "reply_address": None if case.purged_at else practice.reply_address(case.reply_tag),
         "messages": [_message_json(practice, row, case.reference) for row in _messages_of(session, case.id)],
-        "suggestion": _suggestion(practice, suggestion).to_json() if suggestion else None,
+        "suggestion": _suggestion_json(session, practice, suggestion) if suggestion else None,
         "decision": decision_json(practice, decision) if decision else None,
         "deadlines": [deadline_json(row) for row in rows],
         "reminders": [reminder_json(row, case.reference, targets[row.deadline_id]) for row in reminders],
@@ -404,6 +406,14 @@ def _suggestion(practice: Practice, row: SuggestionRow) -> Suggestion:
     return Suggestion.from_json(practice.vault.open_json(place, row.content))
 
 
+def _suggestion_json(session: Session, practice: Practice, row: SuggestionRow) -> dict[str, Any]:
+    """The published shape, its evidence pointing into the body or into a document."""
+    suggestion = _suggestion(practice, row).to_json()
+    content = _content(practice, session.get_one(Message, row.message_id))
+    found = located(suggestion["evidence"], content["body_text"] or "", content.get("documents", ()))
+    return suggestion | {"evidence": found}
+
+
 def _coded_suggestion(row: SuggestionRow) -> Suggestion:
     """What is left of a suggestion when its evidence has gone with the text."""
     return Suggestion(
@@ -455,6 +465,7 @@ def _message_json(practice: Practice, row: Message, reference: str | None) -> di
             {key: attachment[key] for key in ("filename", "size", "content_type", "sha256")}
             for attachment in content["attachments"]
         ],
+        "documents": content.get("documents", []),
         "case": reference,
         "opened_case": row.opened_case,
         "machine_sent": row.machine_sent,

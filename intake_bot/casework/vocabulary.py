@@ -84,6 +84,12 @@ class ReminderState(StrEnum):
     CANCELLED = "cancelled"
 
 
+# Why a document among the attachments could not be turned to text, or not all of it, as the reading's defects name it.
+DOCUMENT_FAULTS = frozenset(
+    {"DocumentBroken", "DocumentEncrypted", "DocumentTooLarge", "DocumentTooSlow", "DocumentsCut"}
+)
+
+
 class Remark(StrEnum):
     """What a card says beside the facts: circumstances of arrival that an officer must know. Never content."""
 
@@ -94,6 +100,7 @@ class Remark(StrEnum):
     SAME_ID_OTHER_SENDER = "same_id_other_sender"
     PROPOSED_LINK = "proposed_link"
     UNREADABLE = "unreadable"
+    DOCUMENT_UNREAD = "document_unread"
     NO_SUGGESTION = "no_suggestion"
     FILED_UNREAD = "filed_unread"
     PURGED = "purged"
@@ -107,7 +114,8 @@ class Remark(StrEnum):
             Remark.SENDER_TRUST_FAIL: "The sender's address failed authentication: check who wrote before you answer",
             Remark.SAME_ID_OTHER_SENDER: "Carries the Message-ID of another sender's message: check both",
             Remark.PROPOSED_LINK: "May belong to another case: see View",
-            Remark.UNREADABLE: "Encrypted or signed mail that could not be read: ask for it again",
+            Remark.UNREADABLE: "Encrypted, or hardly more than a locked document: not read. Ask for it again",
+            Remark.DOCUMENT_UNREAD: "An attached document is locked, broken or too large to read here: open it yourself",
             Remark.NO_SUGGESTION: "No suggestion could be made: read it in full",
             Remark.FILED_UNREAD: "Could not be read and was filed as it is: open the original",
             Remark.PURGED: "Purged: its content was destroyed, as retention asks; the coded facts are kept",

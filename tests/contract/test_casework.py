@@ -163,6 +163,45 @@ def test_without_a_suggestion_the_letter_asks_for_everything_and_the_card_says_s
     assert desk.show(filed)["remarks"] == ["no_suggestion"]
 
 
+def test_documents_are_shown_with_the_evidence_that_lies_in_them(desk: Desk) -> None:
+    form = {"filename": "form.docx", "text": "He grabbed her arm."}
+    in_body, in_form = (
+        Evidence(start, start + 7, "grabbed", "physical", Polarity.FOR)
+        for start in (3, len("He grabbed.\n\nform.docx\n") + 3)
+    )
+    suggestion = replace(SUGGESTION, evidence=(in_body, in_form))
+    filed = desk.file(desk.incoming(body_text="He grabbed.", documents=(form,)), suggestion)
+    case = desk.show(filed)
+    assert case["messages"][0]["body_text"] == "He grabbed."
+    assert case["messages"][0]["documents"] == [form]
+    body, document = case["suggestion"]["evidence"]
+    assert "document" not in body
+    assert (document["document"], form["text"][document["start"] : document["end"]]) == (0, "grabbed")
+    with desk.database.read() as session:
+        view = views.whole(session, desk.practice, session.get_one(Case, filed.case_id))
+    assert view.suggestion is not None
+    assert [view.messages[0].text[e.start : e.end] for e in view.suggestion.evidence] == ["grabbed", "grabbed"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "remarks", "asked_again"),
+    [
+        ({"unreadable": "smime"}, ["unreadable"], True),
+        ({"unreadable": "document", "defects": ("DocumentEncrypted",)}, ["unreadable"], True),
+        ({"defects": ("DocumentEncrypted",)}, ["document_unread"], False),
+        ({"defects": ("DocumentTooSlow",)}, ["document_unread"], False),
+    ],
+)
+def test_what_could_not_be_read_is_on_the_card_and_in_the_letter(
+    desk: Desk, facts: dict[str, Any], remarks: list[str], asked_again: bool
+) -> None:
+    filed = desk.opened(**facts)
+    assert desk.show(filed)["remarks"] == remarks
+    (letter,) = desk.letters()
+    for text in (letter.content["text"], letter.content["html"]):
+        assert ("could not read your message" in text.lower()) is asked_again
+
+
 def test_a_no_names_consultation_is_asked_for_nobody_s_name(desk: Desk) -> None:
     filed = desk.file(desk.incoming(body_text="I would like to consult on a no-names basis."), None)
     assert desk.show(filed)["no_names"] is True
