@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench lock clean
+.PHONY: help demo test check format bench fuzz lock clean
 
 help:
 	@echo "make demo    install into .venv and watch the whole story, on this machine alone"
 	@echo "make test    install what the tests need and run them"
 	@echo "make check   lint, types, import rules"
+	@echo "make fuzz    look for mail that the reader cannot stand, for five minutes (Linux and macOS)"
 	@echo "make bench   times from the dot to 250, acknowledgement and card; memory; the record at 100,000 cases"
 
 # A stamp holds the lock file's install, so that the second run starts at once.
@@ -44,6 +45,11 @@ check: $(VENV)/.installed-dev
 bench: $(VENV)/.installed
 	$(BIN)/python bench/intake.py
 	$(BIN)/python bench/record.py $(ARGS)
+
+# Not in the lock: it is large, and needed for nothing else.
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
+	$(BIN)/python bench/fuzz_reading.py $(ARGS)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
