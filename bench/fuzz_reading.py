@@ -64,7 +64,9 @@ def _read(raw: bytes) -> Reading:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=300, help="how long (default: 300)")
-    parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"), help="where what breaks a promise is written")
+    parser.add_argument(
+        "--keep", type=Path, default=Path("fuzz-findings"), help="where what breaks a promise is written"
+    )
     parser.add_argument("files", nargs="*", type=Path, help="messages to hold to the promises once, instead of fuzzing")
     given = parser.parse_args()
     if given.files:

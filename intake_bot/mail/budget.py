@@ -12,6 +12,8 @@ from types import FrameType
 from intake_bot.mail.limits import DocumentFault, Limits
 
 _AGAIN_SECONDS = 0.05
+# Less than this is nothing: a timer set to a millionth of a second may never ring.
+_LEAST_SECONDS = 0.01
 
 
 class _OutOfTime(BaseException):
@@ -36,7 +38,7 @@ class Budget:
         :raises DocumentFault: ``DocumentTooSlow``, ``DocumentTooLarge`` (out of memory), ``DocumentBroken``, or what
             was raised inside.
         """
-        if self._left <= 0:
+        if self._left < _LEAST_SECONDS:
             raise DocumentFault("DocumentTooSlow")
         started = time.process_time()
         try:

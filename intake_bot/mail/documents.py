@@ -50,8 +50,12 @@ _CONTENT_LINE = re.compile(r'(?:[\w-]+\.)?([A-Za-z-]+)((?:;[^:;"]*(?:"[^"]*"[^:;
 _COMMON_NAME = re.compile(r'(?i);CN=(?:"([^"]*)"|([^;:]*))')
 
 
-def document_text(data: bytes, *, filename: str, content_type: str, charset: str, limits: Limits) -> str | None:
+def document_text(
+    data: bytes, *, filename: str, content_type: str, charset: str, limits: Limits, defects: set[str]
+) -> str | None:
     """The text of a document, cut at ``max_document_chars``; None for a file that is none that we read.
+
+    ``DocumentsCut`` among the defects says that there is more.
 
     :raises DocumentFault: it is encrypted, or exceeds a bound. A broken file raises whatever its parser raises:
         :class:`~intake_bot.mail.budget.Budget` makes one fault of that.
@@ -60,15 +64,22 @@ def document_text(data: bytes, *, filename: str, content_type: str, charset: str
         return None
     if len(data) > limits.max_document_bytes:
         raise DocumentFault("DocumentTooLarge")
-    text = _text(data, filename, content_type, charset, limits)
-    return None if text is None else clean(text).strip()[: limits.max_document_chars]
+    text = _text(data, limits, defects, filename=filename, content_type=content_type, charset=charset)
+    if text is None:
+        return None
+    text = clean(text).strip()
+    if len(text) > limits.max_document_chars:
+        defects.add("DocumentsCut")
+    return text[: limits.max_document_chars]
 
 
-def _text(data: bytes, filename: str, content_type: str, charset: str, limits: Limits) -> str | None:
+def _text(
+    data: bytes, limits: Limits, defects: set[str], *, filename: str, content_type: str, charset: str
+) -> str | None:
     if data.startswith(b"PK\x03\x04"):
         return _zipped_text(data, limits)
     if b"%PDF-" in data[:_PDF_WINDOW]:
-        return _pdf_text(data, limits)
+        return _pdf_text(data, limits, defects)
     if data.startswith(b"{\\rtf"):
         return rtf_text(data.decode("latin-1"), limits)
     if data.startswith(_OLE):
@@ -248,7 +259,7 @@ def _name(element: Any) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
-def _pdf_text(data: bytes, limits: Limits) -> str:
+def _pdf_text(data: bytes, limits: Limits, defects: set[str]) -> str:
     """The text of a PDF's pages, and what was filled into its form."""
     from pypdf import PasswordType, PdfReader
 
@@ -261,11 +272,13 @@ def _pdf_text(data: bytes, limits: Limits) -> str:
     broken = 0
     for number, page in enumerate(reader.pages):
         if number >= limits.max_document_pages or length > limits.max_document_chars:
+            defects.add("DocumentsCut")
             break
         try:
             texts.append(page.extract_text().strip())
         except Exception:
             broken += 1
+            defects.add("DocumentBroken")
             continue
         length += len(texts[-1])
     if broken and not texts:

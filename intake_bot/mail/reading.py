@@ -284,6 +284,8 @@ class _Content:
                 continue
             if part.in_container and not self._is_file(part) and _missing(words(text), known) <= 3:
                 continue
+            if len(text) > left:
+                self.defects.add("DocumentsCut")
             found.append(DocumentText(part.index, self._document_name(part), text[:left]))
             left -= len(text)
         return tuple(found)
@@ -298,6 +300,7 @@ class _Content:
                     content_type=part.content_type,
                     charset=part.parameters.get("charset", ""),
                     limits=self.limits,
+                    defects=self.defects,
                 )
         except DocumentFault as fault:
             self.defects.add(fault.code)

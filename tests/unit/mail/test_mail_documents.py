@@ -4,6 +4,8 @@ import base64
 import hashlib
 import io
 import zipfile
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,7 +50,8 @@ def read_one(raw: bytes, **limits: Any) -> Reading:
 class TestBounds:
     def test_a_long_document_is_cut(self) -> None:
         reading = read_one(mail(("form.docx", word("word " * 100))), max_document_chars=50)
-        assert [item.text for item in reading.documents] == ["word " * 9 + "word "]
+        assert [item.text for item in reading.documents] == ["word " * 10]
+        assert reading.defects == ("DocumentsCut",)
 
     def test_all_documents_together_are_cut_and_said_so(self) -> None:
         files = [(f"{number}.docx", word(f"form {number}")) for number in range(5)]
@@ -133,3 +136,9 @@ def test_a_file_is_found_by_its_hash_where_its_number_has_moved() -> None:
     assert attachment_bytes(raw, 2, Limits(), sha256=wanted) == b"two"
     with pytest.raises(Unreadable, match="no_such_part"):
         attachment_bytes(raw, 2, Limits(), sha256=hashlib.sha256(b"three").hexdigest())
+
+
+def test_the_paper_names_every_bound_with_its_value() -> None:
+    paper = (Path(__file__).parents[3] / "docs" / "reading.md").read_text(encoding="utf-8")
+    for name, value in asdict(Limits()).items():
+        assert f"| `{name}` | {value} |" in paper
