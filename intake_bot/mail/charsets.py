@@ -44,6 +44,7 @@ _WINDOWS = re.compile(r"(?:x-)?(?:cp|win|windows|ms|ms-ansi|ibm)[-_ ]?(125[0-8]|
 _ISO_8859 = re.compile(r"(?:x-)?iso[-_ ]?8859[-_ ]?(\d{1,2})(?!\d)")
 _LABEL = re.compile(r"(?:charset\s*=\s*)*[\"'\s]*([^\s\"'();,<>]{0,60})")
 _META_CHARSET = re.compile(rb"(?i)<meta\b[^<>]{0,300}?\bcharset\s*=\s*[\"']?\s*([\w.:-]{2,40})")
+_MAX_LABEL = 200
 _META_WINDOW = 4_096
 # Python codecs that are no charsets of mail: they rewrite escapes, take quadratic time or always raise.
 _NOT_CHARSETS = {"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "unicode_internal"}
@@ -62,7 +63,7 @@ def charset_decoded(data: bytes, charset: str, defects: set[str]) -> str:
     Windows-1252, which for a text that holds no UTF-8 is Windows-1252. A label in which any byte fits gives way to
     UTF-8 where the bytes are well-formed multi-byte UTF-8: chance does not write that.
     """
-    codec = _codec(charset)
+    codec = _codec(charset[:_MAX_LABEL])
     if data.isascii() and b"\0" not in data and b"\x1b" not in data and codec in {"", "ascii", "utf-8", "cp1252"}:
         return data.decode("ascii")
     told = _told_by_bytes(data, codec)
@@ -74,7 +75,7 @@ def charset_decoded(data: bytes, charset: str, defects: set[str]) -> str:
             return text.removeprefix("\ufeff")
     defects.add("CharsetGuessed")
     text = _with_few_faults(data, told or codec)
-    return (data.decode("utf-8", "intake_bot_cp1252") if text is None else text).removeprefix("\ufeff")
+    return (_mixed(data) if text is None else text).removeprefix("\ufeff")
 
 
 def declared_in_html(data: bytes) -> str:
@@ -160,7 +161,17 @@ def _with_few_faults(data: bytes, codec: str) -> str | None:
     return text if text.count("\ufffd") * 10 <= telling else None
 
 
+def _mixed(data: bytes) -> str:
+    """UTF-8 with every ill-formed byte read as Windows-1252, or where no UTF-8 is in it, Windows-1252 at once."""
+    if len(data) > _MAX_MIXED or not _MULTI_BYTE.search(data):
+        return codecs.charmap_decode(data, "strict", _CP1252)[0]
+    return data.decode("utf-8", "intake_bot_cp1252")
+
+
 _HIGH = bytes(range(0x80, 0x100))
+_MULTI_BYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+# A call for each byte takes seconds beyond this; no text is so long.
+_MAX_MIXED = 4_000_000
 
 
 def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
@@ -170,5 +181,6 @@ def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
     return text, error.end
 
 
-_CP1252 = [bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256)]
+# The five bytes that it does not define are control characters, as in ISO 8859-1.
+_CP1252 = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256))
 codecs.register_error("intake_bot_cp1252", _as_cp1252)

@@ -91,7 +91,7 @@ def unflowed(text: str, *, delsp: bool) -> str:
 
     Lines quoted to one depth are joined with each other only; ``"-- "`` is a signature's delimiter, and never joined.
     """
-    lines: list[str] = []
+    lines: list[list[str]] = []
     open_depth = None
     for line in text.split("\n"):
         bare = line.lstrip(">")
@@ -99,13 +99,13 @@ def unflowed(text: str, *, delsp: bool) -> str:
         bare = bare.removeprefix(" ")
         flows = bare.endswith(" ") and bare != "-- "
         if open_depth == depth and bare != "-- ":
-            lines[-1] += bare
+            lines[-1].append(bare)
         else:
-            lines.append(">" * depth + " " * (depth > 0 and bool(bare)) + bare)
+            lines.append([">" * depth + " " * (depth > 0 and bool(bare)) + bare])
         open_depth = depth if flows else None
         if flows and delsp:
-            lines[-1] = lines[-1][:-1]
-    return "\n".join(lines)
+            lines[-1][-1] = lines[-1][-1][:-1]
+    return "\n".join("".join(pieces) for pieces in lines)
 
 
 def is_html_document(text: str) -> bool:

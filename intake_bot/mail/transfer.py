@@ -12,7 +12,7 @@ _BASE64_CHUNK = re.compile(rb"[A-Za-z0-9+/]+=*")
 # A line of code, long or padded; a single long word is rare enough.
 _BASE64_LINE = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}|[A-Za-z0-9+/]{2,}={1,2}")
 _BASE64_TAIL = re.compile(rb"[A-Za-z0-9+/]{1,15}={0,2}")
-_PROSE_LINE = re.compile(rb"[^\s]+[ \t]+[^\s]")
+_PROSE_LINE = re.compile(rb"\S[ \t]+\S")
 _SOFT_BREAK = re.compile(rb"=[ \t]+(?=\r?\n|\Z)")
 _ENCODING_NOISE = re.compile(r"\([^()]*\)|[\s_\"'-]")
 _ENCODINGS = {
@@ -26,9 +26,12 @@ _ENCODINGS = {
     "xuue": "x-uuencode",
     "xuuencode": "x-uuencode",
 }
-_UU_BEGIN = re.compile(rb"(?:^|(?<=[\r\n]))begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n")
+_UU_BEGIN = re.compile(rb"begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n")
+_UU_LINE = re.compile(rb"[ -`]+")
 _UU_END = re.compile(rb"end[ \t]*(?:\r?\n|\Z)")
 _MAX_UU_FILES = 50
+# 63 bytes at most, as 84 characters, and what programs add.
+_MAX_UU_LINE = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,12 @@ def transfer_decoded(body: bytes, encoding: str, defects: set[str], *, is_text: 
 
 def uu_files(text: bytes, start: int, end: int) -> Iterator[UuFile]:
     """The uuencoded files between two positions of a text; the last may lack its end."""
-    for _ in range(_MAX_UU_FILES):
-        begin = _UU_BEGIN.search(text, start, end)
+    files = 0
+    while files < _MAX_UU_FILES and (hit := text.find(b"begin ", start, end)) >= 0:
+        begin = _UU_BEGIN.match(text, hit, end) if hit == 0 or text[hit - 1] in b"\r\n" else None
         if begin is None:
-            return
+            start = hit + 1
+            continue
         start = begin.end()
         lines = 0
         while start < end:
@@ -87,13 +92,14 @@ def uu_files(text: bytes, start: int, end: int) -> Iterator[UuFile]:
             start = stop
         if closing := _UU_END.match(text, start, end):
             start = closing.end()
+        files += lines > 0
         if lines:
             yield UuFile(begin.start(), start, begin[1].strip())
 
 
 def _is_uu_line(line: bytes) -> bool:
     """Whether a line is as long as its first character says, give or take what programs add or strip at its end."""
-    if not line or not 32 <= line[0] <= 96 or any(not 32 <= byte <= 96 for byte in line):
+    if len(line) > _MAX_UU_LINE or not _UU_LINE.fullmatch(line):
         return False
     coded = (((line[0] - 32) & 63) + 2) // 3 * 4
     return -4 <= len(line) - 1 - coded <= 2 and (coded > 0 or len(line) <= 2)
