@@ -96,7 +96,8 @@ def unflowed(text: str, *, delsp: bool) -> str:
     for line in text.split("\n"):
         bare = line.lstrip(">")
         depth = len(line) - len(bare)
-        bare = bare.removeprefix(" ")
+        # The space that a program put before a typed ">" stays: without it the writer's words look like a quotation.
+        bare = bare if bare.startswith(" >") else bare.removeprefix(" ")
         flows = bare.endswith(" ") and bare != "-- "
         if open_depth == depth and bare != "-- ":
             lines[-1].append(bare)

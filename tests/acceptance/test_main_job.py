@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import hashlib
 import os
 import re
 import signal
@@ -50,6 +51,21 @@ def arrive(house: House, service: Service, raw: bytes, **options: object) -> dic
     new = [m for m in house.json("messages") if m["id"] not in before and m["direction"] == "in"]
     assert len(new) == 1
     return dict(new[0])
+
+
+def test_a_referral_form_alone_is_read_by_triage(house: House, service: Service) -> None:
+    raw = (Path(__file__).parents[1] / "corpus" / "document-alone.eml").read_bytes()
+    message = arrive(house, service, raw)
+    (form,) = message["documents"]  # type: ignore[misc]
+    assert message["body_text"] == ""
+    case = house.show(str(message["case"]))
+    assert case["suggestion"]["evidence"]
+    for evidence in case["suggestion"]["evidence"]:
+        assert evidence["document"] == 0
+        assert form["text"][evidence["start"] : evidence["end"]] == evidence["text"]
+    assert "child_name_or_age" not in case["suggestion"]["missing"]
+    house.run("attachment", str(message["case"]), "1", "--out", str(house.folder / "form.docx"))
+    assert hashlib.sha256((house.folder / "form.docx").read_bytes()).hexdigest() == message["attachments"][0]["sha256"]  # type: ignore[index]
 
 
 def letter_of(house: House, reference: str) -> email.message.EmailMessage | None:
