@@ -1,8 +1,8 @@
 """How well new words are told from old: ours and two libraries alone, on the labelled replies of ``tests/corpus/styles``.
 
-``python bench/new_words.py [--failures] [--held-out]``. *exact*: the new words and no other, white space aside. *told apart*:
-at most a tenth of the new words lost and at most a tenth of the old kept. *losing*: more than a tenth of the new words lost.
-``--failures`` lists what is not exact; without ``--held-out`` only of the part that may be looked at.
+``python bench/new_words.py [--failures] [--held-out]``. *exact*: the new words and no other, white space aside. *told
+apart*: at most a tenth of the new words lost and at most a tenth of the old kept. *losing*: more than a tenth of the
+new words lost. ``--failures`` lists what is not exact; without ``--held-out`` only of the part that may be looked at.
 """
 
 from __future__ import annotations

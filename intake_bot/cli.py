@@ -549,4 +549,4 @@ def _text_of(raw: bytes, *, is_mail: bool) -> tuple[str, str, str | None]:
     except ReadingFault as fault:
         failed(f"the mail cannot be read ({fault})")
     documents = [{"filename": item.filename, "text": item.text} for item in reading.documents]
-    return reading.subject, text_read(reading.body_text, documents), reading.sender
+    return reading.subject, text_read(reading.body_text, reading.signature_text, documents), reading.sender

@@ -111,7 +111,7 @@ class IntakeWorker:
         if self.triager is None or incoming.unreadable:
             return None
         try:
-            text = text_read(incoming.body_text, incoming.documents)
+            text = text_read(incoming.body_text, incoming.signature_text, incoming.documents)
             return await self.triager.suggest(text, subject=incoming.subject, sender=incoming.sender)
         except SandboxFailed as failure:
             log.warning("no suggestion for %s: %s", incoming.id, failure.code)
@@ -200,6 +200,7 @@ def incoming_from(arrival: Arrival, reading: Reading) -> Incoming:
         subject=reading.subject,
         body_text=reading.body_text,
         full_text=reading.full_text,
+        signature_text=reading.signature_text,
         digest=reading.digest,
         attachments=tuple(
             {

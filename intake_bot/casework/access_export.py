@@ -387,7 +387,7 @@ def _message_lines(content: dict[str, Any]) -> list[str]:
             for attachment in content["attachments"]
         ),
         "",
-        text_read(content["full_text"] or content["body_text"] or "", content.get("documents", ())),
+        text_read(content["full_text"] or content["body_text"] or "", "", content.get("documents", ())),
     ]
 
 

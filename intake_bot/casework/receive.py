@@ -57,6 +57,8 @@ class Incoming:
     digest: str
     """Hex SHA-256 of what makes two copies the same content."""
     attachments: tuple[dict[str, Any], ...] = ()
+    signature_text: str = ""
+    """What was taken off the end of ``body_text``: who writes, and how to reach them."""
     documents: tuple[dict[str, str], ...] = ()
     """The words of attached documents, each with its ``filename`` and ``text``."""
     machine_reason: str | None = None
@@ -373,6 +375,7 @@ def _add_message(
         "body_text": incoming.body_text,
         "full_text": incoming.full_text,
         "attachments": incoming.attachments,
+        "signature_text": incoming.signature_text,
         "documents": incoming.documents,
         "defects": incoming.defects,
         "unreadable": incoming.unreadable,

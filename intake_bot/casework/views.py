@@ -118,8 +118,8 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
                 machine_sent=row.machine_sent,
                 received_at=row.received_at,
                 subject=content["subject"] or "",
-                text=purged or text_read(content["body_text"], documents),
-                full_text=purged or text_read(content["full_text"], documents),
+                text=purged or text_read(content["body_text"], content.get("signature_text", ""), documents),
+                full_text=purged or text_read(content["full_text"], "", documents),
                 attachments=tuple(attachment["filename"] for attachment in content["attachments"]),
                 is_evidence_text=suggestion is not None and suggestion.message_id == row.id,
             )
@@ -410,7 +410,12 @@ def _suggestion_json(session: Session, practice: Practice, row: SuggestionRow) -
     """The published shape, its evidence pointing into the body or into a document."""
     suggestion = _suggestion(practice, row).to_json()
     content = _content(practice, session.get_one(Message, row.message_id))
-    found = located(suggestion["evidence"], content["body_text"] or "", content.get("documents", ()))
+    found = located(
+        suggestion["evidence"],
+        content["body_text"] or "",
+        content.get("signature_text", ""),
+        content.get("documents", ()),
+    )
     return suggestion | {"evidence": found}
 
 
@@ -465,6 +470,7 @@ def _message_json(practice: Practice, row: Message, reference: str | None) -> di
             {key: attachment[key] for key in ("filename", "size", "content_type", "sha256")}
             for attachment in content["attachments"]
         ],
+        "signature_text": content.get("signature_text", ""),
         "documents": content.get("documents", []),
         "case": reference,
         "opened_case": row.opened_case,

@@ -64,7 +64,8 @@ class DocumentText:
 class Reading:
     """What a message says. Strings hold neither NUL nor lone surrogates, so that any store and UTF-8 take them.
 
-    ``body_text`` is what the writer wrote this time, ``full_text`` everything; ``digest`` is equal for two copies of
+    ``body_text`` is what the writer wrote this time, ``signature_text`` what was taken off its end (a signature holds the
+    referrer's name, role and telephone number), ``full_text`` everything; ``digest`` is equal for two copies of
     the same content, whatever transport did to headers, encodings, line ends and runs of white space. ``answers`` is
     filled for mail that is about other mail (bounces, receipts, vacation replies). ``documents`` holds the words of
     attached documents, which are in neither text and not in the digest. ``unreadable`` says that the mail's own words,
@@ -84,6 +85,7 @@ class Reading:
     cc: tuple[str, ...]
     body_text: str
     full_text: str
+    signature_text: str
     attachments: tuple[Attachment, ...]
     documents: tuple[DocumentText, ...]
     unreadable: UnreadableKind | None
@@ -149,9 +151,10 @@ def read(
     )
     about_our_mail = mark is not None and not mark.opens_case
     body = content.body_text(
-        answers=bool(in_reply_to or references) or is_reply_subject(subject),
+        answers=any(top.text(name).strip() for name in ("in-reply-to", "references")) or is_reply_subject(subject),
         forwards=is_forward_subject(subject),
         with_messages=not about_our_mail,
+        written_to={*_addresses(parts[0], "to", limits), *(address.casefold() for address in envelope_to)},
     )
     attachments = content.attachments()
     documents = () if about_our_mail else content.documents(full, budget)
@@ -169,6 +172,7 @@ def read(
         cc=_addresses(parts[0], "cc", limits),
         body_text=_cut(body, limits, defects),
         full_text=_cut(full, limits, defects),
+        signature_text=_cut("\n".join(content.signatures), limits, defects),
         attachments=attachments,
         documents=documents,
         unreadable=_unreadable(parts, full, documents, defects),
@@ -221,6 +225,7 @@ class _Content:
     pieces: list[_Piece] = field(default_factory=list)
     said: set[int] = field(default_factory=set)
     """The parts whose words are in the pieces."""
+    signatures: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.pieces = [piece for piece in self._pieces(self.parts[0]) if piece.plain.strip()]
@@ -230,7 +235,7 @@ class _Content:
     def full_text(self) -> str:
         return "\n\n".join(piece.plain.strip("\n") for piece in self.pieces)
 
-    def body_text(self, *, answers: bool, forwards: bool, with_messages: bool) -> str:
+    def body_text(self, *, answers: bool, forwards: bool, with_messages: bool, written_to: Collection[str] = ()) -> str:
         """The new words of each stretch; a message that is attached is forwarded, and stays as it is."""
         texts = []
         for piece in self.pieces:
@@ -238,10 +243,10 @@ class _Content:
                 if with_messages:
                     texts.append(piece.plain.strip("\n"))
                 continue
-            marked = piece.marked.strip("\n")
-            new = new_words(marked, answers=answers, forwards=forwards)
+            new = new_words(piece.marked.strip("\n"), answers=answers, forwards=forwards, written_to=written_to)
             # Quotation marks are ours where the text was HTML: they go when nothing else went.
-            texts.append(piece.plain.strip("\n") if new == marked else new)
+            texts.append(piece.plain.strip("\n") if new.whole else new.text)
+            self.signatures += [new.signature] if new.signature else []
         body = "\n\n".join(texts)
         return body if words(body) else self.full_text()
 

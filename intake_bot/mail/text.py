@@ -16,6 +16,26 @@ _BIDI = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _WORD = re.compile(r"\w+")
 
 _QUOTE_OPENS, _QUOTE_CLOSES = "\ue000", "\ue001"
+# Hints in ``HtmlText.marked``, each on a line of its own: what a program's own marks say of the lines after it.
+HISTORY_BEGINS, SIGNATURE_BEGINS, SIGNATURE_ENDS = "\ue002", "\ue003", "\ue004"
+_HINT_CHARACTERS = re.compile("[\ue000-\ue004]")
+# Containers and dividers by which mail programs mark history, by id, class or name; a prefix of it is enough.
+_HISTORY_MARKS = re.compile(
+    r"(?i)(?:^|\s)(?:x_)*(?:gmail_quote|gmail_extra|divrplyfwdmsg|olk_src_body_section|outlookmessageheader|moz-cite-prefix|"
+    r"yahoo_quoted|yahooquoted|protonmail_quote|tutanota_quote|zmail_extra|zm-_id_-sgn|__headers__|__divider__|zwchr|stopspelling|"
+    r"mail-editor-reference-message|reply-intro|messagereplysection|front-quote|front-blockquote|missive_quote|hw-quote|"
+    r"isreplycontent|ntes-mailmaster-quote|aolmsgpart|bloop_original|airmail_on|sparrowquote|mailbox-quote|mb-quote|"
+    r"originalmessage|original_message|edo-original|mcnt-quote|freshdesk_quote|zd-comment-quote|moz-email-headers|"
+    r"mobile-quote|quoted-text|replyheader|_rc_quote|wmquote|mailquote|quoteheader|quote-header|skymail|tobquote)"
+)
+_SIGNATURE_MARKS = re.compile(
+    r"(?i)(?:^|\s)(?:x_)*(?:gmail_signature|gmailsignature|moz-signature|signature$|signature\s|ms-outlook-mobile-signature|"
+    r"applemailsignature|protonmail_signature|messagesignaturesection|composer_signature|front-signature|mailbox_signature|"
+    r"bloop_sign|zm-signature|zmailsignature|missive_signature|hw-signature|tutanota-signature|ymail_android_signature|"
+    r"blackberry_signature|__signature__|x-signature|email-signature|mail-signature|spark-signature)"
+)
+# Outlook draws this border over its block of headers, and over nothing else.
+_OUTLOOK_BORDER = re.compile(r"(?i)border-top:\s?(?:solid #(?:e1e1e1|b5c4df)|#(?:e1e1e1|b5c4df) \d(?:\.\d)?pt solid)")
 _DATA_URI = re.compile(r"(?i)\bdata:[a-z]+/[a-z0-9.+-]+;base64,[a-z0-9+/=\s]*")
 _HIDDEN = re.compile(r"(?is)<!--.*?(?:-->|\Z)|<(script|style|head|title)\b.*?(?:</\1\s*>|\Z)")
 _BLOCK_TAG = re.compile(r"(?i)<(?:br|/?(?:p|div|tr|li|h[1-6]|table|blockquote|ul|ol))\b[^<>]*>")
@@ -30,7 +50,7 @@ _ENDLESS_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{8,};?")
 
 @dataclass(frozen=True, slots=True)
 class HtmlText:
-    """An HTML body as text: ``plain`` as it reads, ``marked`` with every quoted line behind ``"> "``."""
+    """An HTML body as text: ``plain`` as it reads, ``marked`` with every quoted line behind ``"> "`` and with hints."""
 
     plain: str
     marked: str
@@ -67,7 +87,7 @@ def html_to_text(source: str, max_html_chars: int) -> HtmlText:
     Longer than ``max_html_chars`` (images inside it not counted), with thousands of table cells, or where the parser
     loses most of the words, tags are simply taken out: slower reading for a person is the lesser fault.
     """
-    source = _DATA_URI.sub("", clean(source).replace(_QUOTE_OPENS, "").replace(_QUOTE_CLOSES, ""))
+    source = _HINT_CHARACTERS.sub("", _DATA_URI.sub("", clean(source)))
     bare = _without_tags(source)
     # libxml2 stops at the end of the first body, and gateways add their notices after it. Inscriptis takes entities off
     # what lxml took them off already.
@@ -128,28 +148,63 @@ def _rendered(source: str) -> str:
         tree = lxml_html.document_fromstring(source.encode(), parser=parser)
     except etree.LxmlError as error:
         raise ValueError("html") from error
-    for quote in [element for element in tree.iter("blockquote") if _is_quotation(element)]:
-        _mark_quote(quote)
+    quotes = [element for element in tree.iter() if _is_quotation(element)]
+    histories, signatures = _program_marks(tree)
+    for quote in quotes:
+        _bracket(quote, _QUOTE_OPENS, _QUOTE_CLOSES)
+    for signature in signatures:
+        _bracket(signature, SIGNATURE_BEGINS, SIGNATURE_ENDS)
+    for history in histories:
+        _put_before(history, HISTORY_BEGINS)
     # The strict profile is a browser's; the relaxed one puts spaces around each span, and programs cut words into spans.
     return str(Inscriptis(tree, ParserConfig(css=CSS_PROFILES["strict"])).get_text())
 
 
 def _is_quotation(element: Any) -> bool:
-    """Whether a program made the blockquote. People use bare ones to indent, and to set apart what somebody said."""
+    """Whether a program made the quotation. People use bare blockquotes to indent, and to set apart what somebody said."""
+    if element.tag == "div":
+        return (element.attrib.get("name") or "").lower() == "quote"
+    if element.tag != "blockquote":
+        return False
     attributes = element.attrib
     made = "cite" in (attributes.get("type") or "").lower() or "cite" in attributes
     drawn = "border-left" in (attributes.get("style") or "").lower()
     return made or drawn or "quote" in (attributes.get("class") or "").lower()
 
 
-def _mark_quote(element: Any) -> None:
+def _program_marks(tree: Any) -> tuple[list[Any], list[Any]]:
+    """The elements with which a program says that history begins, and those that it calls a signature."""
+    histories: list[Any] = []
+    signatures: list[Any] = []
+    for element in tree.iter():
+        if not isinstance(element.tag, str) or element.tag in {"html", "body"}:
+            continue
+        names = [(element.attrib.get(name) or "")[:200] for name in ("id", "class", "name", "data-marker")]
+        named = element.tag != "blockquote" and any(_HISTORY_MARKS.search(name) for name in names if name)
+        if any(_SIGNATURE_MARKS.search(name) for name in names if name):
+            signatures.append(element)
+        elif named or _OUTLOOK_BORDER.search((element.attrib.get("style") or "")[:400]):
+            histories.append(element)
+    return histories, signatures
+
+
+def _bracket(element: Any, opening: str, closing: str) -> None:
+    """Put two marks inside an element, each in a block of its own: before all that it holds, and after."""
     from lxml import etree
 
     opens, closes = etree.Element("div"), etree.Element("div")
-    opens.text, opens.tail, element.text = _QUOTE_OPENS, element.text, None
-    closes.text = _QUOTE_CLOSES
+    opens.text, opens.tail, element.text = opening, element.text, None
+    closes.text = closing
     element.insert(0, opens)
     element.append(closes)
+
+
+def _put_before(element: Any, mark: str) -> None:
+    from lxml import etree
+
+    hint = etree.Element("div")
+    hint.text = mark
+    element.addprevious(hint)
 
 
 def _quote_marked(rendered: str) -> tuple[str, str]:
@@ -157,13 +212,15 @@ def _quote_marked(rendered: str) -> tuple[str, str]:
     marked: list[str] = []
     depth = 0
     for line in rendered.split("\n"):
-        opened, closed = line.count(_QUOTE_OPENS), line.count(_QUOTE_CLOSES)
-        bare = line.replace(_QUOTE_OPENS, "").replace(_QUOTE_CLOSES, "").rstrip() if opened or closed else line.rstrip()
-        depth += opened
-        if bare or not (opened or closed):
+        marks = _HINT_CHARACTERS.findall(line)
+        bare = (_HINT_CHARACTERS.sub("", line) if marks else line).rstrip()
+        depth += marks.count(_QUOTE_OPENS)
+        marked += [mark for mark in marks if mark in {HISTORY_BEGINS, SIGNATURE_BEGINS}]
+        if bare or not marks:
             plain.append(bare)
             marked.append(f"{'>' * min(depth, 20)} {bare.lstrip()}".rstrip() if depth else bare)
-        depth = max(0, depth - closed)
+        marked += [mark for mark in marks if mark == SIGNATURE_ENDS]
+        depth = max(0, depth - marks.count(_QUOTE_CLOSES))
     return "\n".join(plain).strip("\n"), "\n".join(marked).strip("\n")
 
 

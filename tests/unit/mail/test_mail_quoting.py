@@ -2,7 +2,10 @@
 
 import pytest
 
-from intake_bot.mail.quoting import new_words, without_signature
+from intake_bot.mail.limits import Limits
+from intake_bot.mail.quoting import is_forward_subject, is_reply_subject, new_words
+from intake_bot.mail.reading import read
+from intake_bot.mail.signatures import split_signature
 
 NEW = "She is in Year 4 and he coaches her on Tuesdays."
 GMAIL = "On Mon, 3 Mar 2025 at 10:15, Intake <lado@council.example> wrote:"
@@ -29,9 +32,9 @@ GMAIL = "On Mon, 3 Mar 2025 at 10:15, Intake <lado@council.example> wrote:"
 def test_history_is_taken_off_an_answer_marked_or_not(introduction: str) -> None:
     old = "We received your message.\nA person will answer."
     marked = "\n".join(f"> {line}" for line in old.split("\n"))
-    assert new_words(f"{NEW}\n\n{introduction}\n\n{old}\n", answers=True, forwards=False) == NEW
+    assert new_words(f"{NEW}\n\n{introduction}\n\n{old}\n", answers=True, forwards=False).text == NEW
     if "\nTo:" not in introduction:
-        assert new_words(f"{NEW}\n\n{introduction}\n{marked}\n", answers=True, forwards=False) == NEW
+        assert new_words(f"{NEW}\n\n{introduction}\n{marked}\n", answers=True, forwards=False).text == NEW
 
 
 @pytest.mark.parametrize(
@@ -42,7 +45,6 @@ def test_history_is_taken_off_an_answer_marked_or_not(introduction: str) -> None
         f"{NEW}\n\nFrom: 9.30\nTo: 11.00\nhe was alone with her.",
         f"{NEW}\n\nFrom: the start of term\nTo: half term\nSubject: maths\nhe was alone with her.",
         f"{NEW}\n\nMy answers are in red below.\n\n{GMAIL}\n\nWhen was it? Last Friday.",
-        f"Yes.\n\n{GMAIL}\n\n> Was it Friday?",
         f"{GMAIL}\n\n> Was it Friday?",
         f"{NEW} He wrote to her:\n> meet me after training",
         f"{NEW}\n\n---------- Forwarded message ---------\nFrom: A Parent <p@home.example>\n\nHe came home upset.",
@@ -53,26 +55,25 @@ def test_history_is_taken_off_an_answer_marked_or_not(introduction: str) -> None
         "times",
         "fields",
         "points-below",
-        "one-word",
         "nothing",
         "introduced",
         "forwarded",
     ],
 )
 def test_an_answer_keeps_what_is_no_history_or_all_there_is(text: str) -> None:
-    assert new_words(text, answers=True, forwards=False) == text
+    assert new_words(text, answers=True, forwards=False).text == text
 
 
 def test_a_first_message_keeps_what_only_answers_shed() -> None:
     text = f"{NEW}\n\n{GMAIL}\n\nmeet me after training"
-    assert new_words(text, answers=False, forwards=False) == text
+    assert new_words(text, answers=False, forwards=False).text == text
     quoted = f"{NEW}\n> he said so\n{NEW}\n> and so"
-    assert new_words(quoted, answers=False, forwards=False) == quoted
+    assert new_words(quoted, answers=False, forwards=False).text == quoted
 
 
 def test_a_quotation_that_ends_before_more_words_is_no_tail() -> None:
     text = f"{NEW}\n\n> Was it Friday?\n\nNo, it was Thursday, and again on Monday.\n\n> Who saw it?\n\nNobody else."
-    assert new_words(text, answers=True, forwards=False) == text
+    assert new_words(text, answers=True, forwards=False).text == text
 
 
 @pytest.mark.parametrize(
@@ -88,4 +89,52 @@ def test_a_quotation_that_ends_before_more_words_is_no_tail() -> None:
     ],
 )
 def test_a_signature_goes_and_an_account_does_not(text: str, left: str | None) -> None:
-    assert without_signature(text) == (text if left is None else left)
+    kept, _ = split_signature(text.split("\n"))
+    assert "\n".join(kept) == (text if left is None else left)
+
+
+def test_an_answer_sheds_the_contact_block_that_a_first_message_needs() -> None:
+    text = f"{NEW}\n\nKind regards\nJane Archer\nHeadteacher, Oakfield Primary\n01632 960001"
+    assert new_words(text, answers=False, forwards=False).text == text
+    answer = new_words(text, answers=True, forwards=False)
+    assert answer.text == f"{NEW}\n\nKind regards\nJane Archer"
+    assert "01632 960001" in answer.signature
+
+
+def test_triage_reads_the_signature_that_the_body_lacks() -> None:
+    reading = read(
+        f"From: head@oakfield.example\r\nSubject: Advice\r\n\r\n{NEW}\r\n-- \r\nJane\r\n01632 960001\r\n".encode(),
+        envelope_from="head@oakfield.example",
+        envelope_to=["lado@council.example"],
+        authserv_id=None,
+        own_addresses=(),
+        limits=Limits(),
+    )
+    assert reading.body_text == NEW
+    assert reading.text_for_triage == f"{NEW}\n\n-- \nJane\n01632 960001"
+
+
+def test_history_by_the_one_written_to_makes_an_answer() -> None:
+    text = f"{NEW}\n\n{GMAIL}\n\nWe received your message."
+    assert new_words(text, answers=False, forwards=False).text == text
+    assert new_words(text, answers=False, forwards=False, written_to={"lado@council.example"}).text == NEW
+
+
+@pytest.mark.parametrize(
+    "subject", ["Re: a", "RE[2]: a", "[EXTERNAL] Re: a", "AW: a", "Sv: a", "回复：a", "Odp: a", "תשובה: a"]
+)
+def test_subjects_of_answers(subject: str) -> None:
+    assert is_reply_subject(subject)
+    assert not is_forward_subject(subject)
+
+
+@pytest.mark.parametrize("subject", ["Fwd: a", "FW: Re: a", "WG: a", "TR : a", "[EXT] Fw: a", "转发：a"])
+def test_subjects_of_forwards(subject: str) -> None:
+    assert is_forward_subject(subject)
+    assert not is_reply_subject(subject)
+
+
+@pytest.mark.parametrize("subject", ["Regarding: a", "Reply needed: a", "Forward planning: a", "Incident: a", "A: b"])
+def test_subjects_of_neither(subject: str) -> None:
+    assert not is_reply_subject(subject)
+    assert not is_forward_subject(subject)
