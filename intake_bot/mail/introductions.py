@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 MAX_LINE = 400
 _MAX_ATTRIBUTION = 360
+_ATTRIBUTION_LINES = 5
 _BLOCK_LINES = 16
 _CONTINUATION_WORDS = 8
 
@@ -264,7 +265,7 @@ def _labels(lines: Sequence[str], number: int) -> Introduction | None:
 
 
 def _attribution(lines: Sequence[str], number: int) -> Introduction | None:
-    """ "On … wrote:", on up to four lines that end here."""
+    """ "On … wrote:", on up to five lines that end here."""
     line = tidy(lines[number])
     if len(line) > MAX_LINE:
         return None
@@ -272,7 +273,7 @@ def _attribution(lines: Sequence[str], number: int) -> Introduction | None:
         return _attribution_before_text(line, number)
     start, joined = number, line
     best: tuple[int, str] | None = (start, joined) if _is_dated(joined) else None
-    while best is None and start > 0 and number - start < 3:
+    while best is None and start > 0 and number - start < _ATTRIBUTION_LINES - 1:
         above = tidy(lines[start - 1])
         if not above or len(above) + len(joined) > _MAX_ATTRIBUTION:
             break

@@ -225,6 +225,7 @@ def _is_evidence(lines: list[str], runs: list[tuple[int, int]]) -> bool:
 def _without_runs(lines: list[str], runs: list[tuple[int, int]], history: Introduction | None) -> list[str]:
     """The lines without those marked as quoted, as far as nothing was written between them."""
     first = history.start if history else runs[0][0]
+    # What was broken off a quoted line is part of its run.
     quoted = {number for start, end in runs for number in range(start, end)}
     after = [lines[number] for number in range(runs[0][1], len(lines)) if number not in quoted]
     if is_only_signature(after):
@@ -246,16 +247,26 @@ def _trimmed(lines: list[str]) -> list[str]:
 
 
 def _quoted_runs(body: _Body, start: int) -> list[tuple[int, int]]:
-    """The stretches of quoted lines, blank lines between two quoted ones included, as half-open ranges."""
+    """The stretches of quoted lines as half-open ranges: blank lines between two quoted ones included, and what a program
+    broke off a long quoted line.
+    """
     runs: list[tuple[int, int]] = []
-    blank_since = True
+    apart = True
     for number in range(start, len(body.lines)):
         if number not in body.quoted:
-            blank_since = blank_since and not body.lines[number].strip()
+            apart = apart or bool(body.lines[number].strip() and not _is_broken_off(body, number))
             continue
-        if runs and blank_since:
+        if runs and not apart:
             runs[-1] = (runs[-1][0], number + 1)
         else:
             runs.append((number, number + 1))
-        blank_since = True
+        apart = False
     return runs
+
+
+def _is_broken_off(body: _Body, number: int) -> bool:
+    """Whether the line is the end of the quoted line above it, which was too long for some program on the way."""
+    if number - 1 not in body.quoted or number + 1 not in body.quoted:
+        return False
+    above, line = body.lines[number - 1].rstrip(), body.lines[number].strip()
+    return len(above) >= 66 and above[-1] not in ".?!:" and line[:1].islower() and len(line.split()) <= 5

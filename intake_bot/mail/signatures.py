@@ -26,6 +26,9 @@ _DEVICES = "|".join(phrases()["devices"])
 _DEVICE_LINES = "|".join(phrases()["device_lines"]).replace("DEVICE", _DEVICES)
 _DEVICE_LINE = re.compile(rf"(?i)^\s*(?:{_DEVICE_LINES})\s*$")
 # A sentence that happens to begin like one: these words stand in no program's line.
+# "Sent from a magnificent machine": people vary the line, and it still stands alone at the end.
+_SENT_FROM = re.compile(r"(?i)^sent (?:from|via|using|by) (?:[^\W\d_][\w'’-]*[ .]?){1,7}$")
+_IMAGE = re.compile(r"(?i)^\[(?:cid:|image|logo|https?:)[^\]]{0,200}\](?:\s?<[^>]{0,300}>)?$")
 _NOT_DEVICE = re.compile(
     r"(?i)\b(?:were|was|is|are|had|has|he|she|they|his|her|their|pupils?|child(?:ren)?|pictures?|photos?|coach|"
     r"teacher)\b|\w['’]s "
@@ -171,6 +174,9 @@ def _cut(lines: list[str], marked: set[int], *, contact_blocks: bool) -> int | N
     if not end:
         return None
     last = tidy(lines[end - 1])[:MAX_LINE]
+    alone = end > 1 and not lines[end - 2].strip()
+    if alone and _SENT_FROM.match(last) and not _NOT_DEVICE.search(last):
+        return _above_rule(lines, end - 1)
     if _is_device_line(last) or _ENVIRONMENT.match(last) or _BANNER_ALONE.match(last):
         return _above_rule(lines, end - 1)
     if is_rule(last) or _DELIMITER.match(last):
@@ -230,6 +236,8 @@ def _under_rule(line: str) -> bool:
 
 def _in_signature(line: str, *, strictly: bool) -> bool:
     line = line[:MAX_LINE]
+    if _IMAGE.match(line.strip()):
+        return True
     if _FOOTER.search(line) or (_FOOTER_UNDER_RULE.search(line) and not _PRONOUN_LINE.search(line)):
         return True
     if _ENVIRONMENT.match(line) or _ABOUT_THIS_MAIL.search(line) or _is_device_line(line):
@@ -316,6 +324,8 @@ def _is_name(line: str) -> bool:
 
 
 def _is_contact(line: str) -> bool:
+    if _IMAGE.match(line):
+        return True
     if len(line.split()) > 14 or line.endswith(("?", "!")):
         return False
     return not _SENTENCE.search(ADDRESS.sub("", line)) and not _SOMEBODY_ELSE.match(line)
