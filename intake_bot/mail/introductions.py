@@ -42,8 +42,8 @@ _DATE = re.compile(
 )
 # How only programs write a time: short weekday and comma, seconds, a zone, AM or PM.
 _PROGRAM_TIME = re.compile(
-    r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? \d|\b[A-Z][a-z]{2,8}, [A-Z][a-z]{2} \d|\d:\d\d:\d\d|[+-]\d{4}\b|"
-    r"\b(?:GMT|UTC|[AP]M)\b"
+    r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? \d|\b[A-Z][a-z]{2,8}, [A-Z][a-z]{2} \d|\d:\d\d:\d\d|[+-]\d{4}\b|\b(?:GMT|"
+    r"UTC|[AP]M)\b"
 )
 
 _FORWARD_LINES = frozenset(phrases()["forward_lines"])
@@ -51,11 +51,10 @@ _ORIGINAL_LINES = frozenset(phrases()["original_lines"])
 # "Please type your reply above this line": helpdesks ask for it, and all that follows is theirs.
 _REPLY_ABOVE = re.compile(
     r"(?i)\b(?:repl(?:y|ies)|respond|response|answer|write|type|antwort\w*|répon\w+|respuesta|responda|risposta|"
-    r"rispond\w+|"
-    r"antwoord\w*|resposta|svar\w*|odpowied\w+|ответ\w*|ateb\w*)\b.{0,60}\b(?:above|over|oberhalb|über|au-dessus|"
-    r"encima|"
-    r"arriba|sopra|al di sopra|boven|acima|ovanför|ovenfor|over|powyżej|nad|выше|uwchben)\b.{0,30}"
-    r"\b(?:line|zeile|linie|ligne|línea|linea|riga|lijn|regel|linha|rad\w*|linje\w*|lini\w+|черты|линии|llinell)\b"
+    r"rispond\w+|antwoord\w*|resposta|svar\w*|odpowied\w+|ответ\w*|ateb\w*)\b.{0,60}\b(?:above|over|oberhalb|über|"
+    r"au-dessus|encima|arriba|sopra|al di sopra|boven|acima|ovanför|ovenfor|over|powyżej|nad|выше|"
+    r"uwchben)\b.{0,30}\b(?:line|zeile|linie|ligne|línea|linea|riga|lijn|regel|linha|rad\w*|linje\w*|lini\w+|черты|"
+    r"линии|llinell)\b"
 )
 
 
@@ -81,8 +80,7 @@ _MIDLINE = re.compile(rf"(?i)(?:{_VERBS})\s?[:：]\s")
 _ENGLISH = re.compile(r"(?i)\b(?:wrote|writes)\b")
 _OPENING = re.compile(
     r"(?i)^(?:on|at|am|le|el|il(?: giorno)?|op|em|no dia|den|dnia|w dniu|dne|ar|în|in|στις|vào|kuupäev|missatge|"
-    r"message|"
-    r"quoting|zitat|citando|в|на|em|v|u|a|في|ב\S+|在|từ|le|lø|---+ on)\b"
+    r"message|quoting|zitat|citando|в|на|em|v|u|a|في|ב\S+|在|từ|le|lø|---+ on)\b"
 )
 # Words in lower case that an English attribution by a program holds; any other is a person's.
 _PROGRAM_WORDS = frozenset(

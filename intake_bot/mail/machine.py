@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from intake_bot.mail.addresses import without_tag
+from intake_bot.mail.bounces import display_name_of_system, signs_of_bounce
 from intake_bot.mail.fields import Fields, message_ids
 from intake_bot.mail.parts import Part
 from intake_bot.mail.text import clean_line
@@ -30,8 +31,12 @@ class MachineMark:
     for_a_person: bool = False
 
 
-_FOR_A_PERSON = frozenset({"auto_replied", "precedence_auto_reply", "x_autoreply", "vacation_subject"})
+_FOR_A_PERSON = frozenset(
+    {"auto_replied", "precedence_auto_reply", "x_autoreply", "vacation_subject", "challenge", "read_receipt"}
+)
 
+
+BOUNCES = frozenset({"dsn", "bounce", "mailer_daemon"})
 
 _REPORTS = {
     "delivery-status": "dsn",
@@ -52,11 +57,62 @@ _MAILER_DAEMON = re.compile(r"(?i)\bmailer-daemon\b|^microsoftexchange[0-9a-f]{3
 # bounces sent, and says nothing about what they carry.
 _BOUNCE_ADDRESS = re.compile(r"(?i)^(?:mail)?bounces?@")
 _BOUNCE_SUBJECT = re.compile(
-    r"(?i)\s*(?:undeliver(?:able|ed)|delivery status notification|delivery (?:has )?fail|delivery failure|"
-    r"mail delivery (?:failed|failure|system|subsystem)|returned mail\b|failure notice|message undeliverable|"
-    r"non ?remis|unzustellbar|no se puede entregar|warning: (?:could not send|message .{1,40} delayed)|"
-    r"undelivered mail returned to sender|mail system error|delayed mail)"
+    r"(?i)\s*(?:undeliver(?:able|ed)|delivery status notification|delivery (?:has )?fail|delivery (?:failure|"
+    r"notification|error)|mail delivery (?:failed|failure|system|subsystem|error|problem)|returned mail\b|"
+    r"failure notice|message undeliverable|non ?remis|unzustellbar|nicht zustellbar|no se puede entregar|"
+    r"no entregado|non recapitabile|mancato recapito|onbestelbaar|niet bezorgd|não é possível entregar|não entregue|"
+    r"kan inte levereras|kan ikke leveres|niedostarczalne|nedoručiteln|toimittamaton|kézbesíthetetlen|недоставленное|"
+    r"не доставлено|warning: (?:could not send|message .{1,40} delayed)|undelivered mail returned to sender|"
+    r"mail system error|delayed mail|message (?:delivery )?(?:delayed|failure|failed)|(?:e-?mail|"
+    r"message) (?:could not be|was not|not) delivered|your message (?:could not be|was not) delivered|"
+    r"nondeliverable mail|non-?delivery (?:report|notification)|can'?t deliver|address not found|rejected mail|"
+    r"nachricht (?:konnte )?nicht zu(?:ge)?stell|mail could not be delivered|failed mail|user unknown)"
 )
+_RECEIPT_SUBJECT = re.compile(
+    r"(?i)\s*(?:read|not read|gelesen|nicht gelesen|ungelesen gelöscht|lu|non lu|leído|no leído|letto|non letto|"
+    r"gelezen|niet gelezen|lida?|läst|læst|lest|luettu|přečteno|przeczytano|прочитано|прочтено|return receipt|"
+    r"read receipt|disposition notification|delivered|relayed|zugestellt|remis|entregado|consegnato)\s?(?::|"
+    r"\(displayed\))"
+)
+_RECEIPT_BODY = re.compile(
+    r"(?i)\b(?:was|were|has been|is) (?:read|displayed|opened|deleted without being read)\b.{0,20}(?:\bon\b|\bat\b|"
+    r"\d|\.)|this is a (?:return|read) receipt|return receipt (?:shows|for)|wurde (?:am .{1,40} )?gelesen|"
+    r"a été (?:lu|supprimé)|se ha leído|fue leído|è stat[oa] lett[oa]|is gelezen|foi lid[ao]|"
+    r"delivery to the following recipients? (?:is complete|was successful)|has been delivered to the following|"
+    r"your message has been (?:successfully )?(?:delivered|relayed)"
+)
+_CHALLENGE_SUBJECT = re.compile(
+    r"(?i)(?:please )?(?:confirm|verify) (?:your|this) (?:e-?mail|message|address|identity)|verification (?:required|"
+    r"needed)|confirmation (?:required|needed|requested)|\bneeds confirmation\b|spam ?arrest|\bboxbe\b|"
+    r"are you (?:human|a person)"
+)
+_CHALLENGE_BODY = re.compile(
+    r"(?i)(?:click|reply|follow|visit|press).{0,120}(?:deliver|confirm|verif|release|approve|reach)|has been (?:held|"
+    r"quarantined|put on hold)"
+)
+# Apparatus that sends mail for whoever stands at it: what it sends may be a person's words, and nobody reads an answer.
+_APPARATUS_ADDRESS = re.compile(
+    r"(?i)^(?:scan(?:ner|s|to(?:e?mail)?|2mail)?|copier|photocopier|mfp|mfd|printer|xerox|ricoh|konica|kyocera|e?fax|"
+    r"voice-?mail|voip|unity(?:messaging)?|pbx|answerphone)(?:[._+-][\w.-]{0,30}|\d{0,6})@"
+)
+_APPARATUS_MAILER = re.compile(
+    r"(?i)\b(?:scan(?:ner)?|digital send(?:ing|er)?|mfp|workcentre|xerox|ricoh|konica|kyocera|bizhub|imagerunner|"
+    r"lexmark|fax|voice ?mail|asterisk|freepbx|3cx|unity)\b"
+)
+_APPARATUS_FIELDS = {
+    "x-callingtelephonenumber",
+    "x-voicemessageduration",
+    "x-voicemessagesendername",
+    "x-faxnumberofpages",
+}
+_LOOP_FIELDS = {
+    "x-loop",
+    "x-rt-loop-prevention",
+    "x-otrs-loop",
+    "x-cron-env",
+    "x-jira-fingerprint",
+    "x-servicenow-generated",
+}
 _BOUNCE_BODY = re.compile(
     r"(?i)(?:could not be|was not|has not been|cannot be|wasn't|couldn't be) delivered|undeliverable|"
     r"delivery (?:to .{1,80} )?(?:has )?failed|returned to sender|permanent (?:fatal )?error|does not like recipient"
@@ -65,28 +121,37 @@ _BOUNCE_BODY = re.compile(
 # that a person may begin a subject with, so they count only before a colon or as the whole subject; those that are
 # everyday words of English (a school writes about an absence) count only in what answers something.
 _STRONG_SUBJECTS = (
-    "automatic reply|automatic response|auto-?\\s?reply|auto-?\\s?response|automated (?:reply|response)|autoresponder|"
-    "out of (?:the )?office auto-?\\s?reply|vacation (?:reply|response|message|auto-?reply)|ateb awtomatig|ymateb awtomatig|"
-    "automatische antwort|autom\\. antwort|abwesenheitsnotiz|abwesenheitsnachricht|réponse automatique|"
-    "message d['’]absence|respuesta automática|contestación automática|resposta automática|resposta automàtica|"
-    "risposta automatica|automatisch antwoord|afwezigheidsbericht|automatiskt svar|autosvar|automatisk svar|"
-    "automaattinen vastaus|automatyczna odpowiedź|odpowiedź automatyczna|automatická odpověď|automatická odpoveď|"
-    "automatikus válasz|răspuns automat|otomatik yanıt|автоматический ответ|автоответ|автоматична відповідь|"
-    "автоматичен отговор|αυτόματη απάντηση|automatski odgovor|samodejni odgovor|自動返信|自動応答|自動回覆|自动答复|"
-    "自动回复|자동 회신|자동 응답|رد تلقائي|תשובה אוטומטית|trả lời tự động"
+    "automatic reply|automatic response|auto-?\\s?reply|auto-?\\s?response|automated (?:reply|response)|"
+    "autoresponder|auto(?:matic)?[ -]?(?:antwort|answer|message)|out of (?:the )?office (?:reply|response|"
+    "notification|message|notice)|away message|abwesenheitsmeldung|abwesenheitsassistent|réponse d['’]absence|"
+    "mensaje de ausencia|mensagem de ausência|avviso di assenza|frånvaromeddelande|fraværsmeddelelse|"
+    "poissaoloilmoitus|powiadomienie o nieobecności|out of (?:the )?office auto-?\\s?reply|vacation (?:reply|"
+    "response|message|auto-?reply)|ateb awtomatig|ymateb awtomatig|automatische antwort|autom\\. antwort|"
+    "abwesenheitsnotiz|abwesenheitsnachricht|réponse automatique|message d['’]absence|respuesta automática|"
+    "contestación automática|resposta automática|resposta automàtica|risposta automatica|automatisch antwoord|"
+    "afwezigheidsbericht|automatiskt svar|autosvar|automatisk svar|automaattinen vastaus|automatyczna odpowiedź|"
+    "odpowiedź automatyczna|automatická odpověď|automatická odpoveď|automatikus válasz|răspuns automat|"
+    "otomatik yanıt|автоматический ответ|автоответ|автоматична відповідь|автоматичен отговор|αυτόματη απάντηση|"
+    "automatski odgovor|samodejni odgovor|自動返信|自動応答|自動回覆|自动答复|自动回复|자동 회신|자동 응답|رد تلقائي|"
+    "תשובה אוטומטית|trả lời tự động"
 )
 _WEAK_SUBJECTS = (
     "out of (?:the )?office|ooo|oof|away from (?:my )?(?:the )?office|allan o['’]r swyddfa|abwesend|abwesenheit|"
-    "nicht im büro|absence du bureau|absent(?:e)? du bureau|fuera de la oficina|fuori (?:sede|ufficio)|"
-    "assente|fora do escritório|ausência|afwezig|niet aanwezig|frånvaro|ikke til stede|fraværende|poissa|"
-    "nieobecność|poza biurem|mimo kancelář|nepřítomnost|нет на месте"
+    "nicht im büro|absence du bureau|absent(?:e)? du bureau|fuera de la oficina|fuori (?:sede|ufficio)|assente|"
+    "fora do escritório|ausência|afwezig|niet aanwezig|frånvaro|ikke til stede|fraværende|poissa|nieobecność|"
+    "poza biurem|mimo kancelář|nepřítomnost|нет на месте"
 )
-_EVERYDAY_SUBJECT = re.compile(r"(?i)\s*(?:absence|absent|away|on leave|annual leave)\s*(?::|$)")
+_EVERYDAY_SUBJECT = re.compile(
+    r"(?i)\s*(?:(?:absence|absent|away|on leave|annual leave|on holiday|on vacation|holiday|vacation|auto)\s*(?::|$)|"
+    r"(?:auto: )?.{2,60} is (?:currently )?(?:out of (?:the )?office|away|on leave|on holiday|on vacation)\b|i(?:'|"
+    r" a)m (?:currently )?(?:out of|away|on (?:annual )?leave|on holiday))"
+)
 _GATEWAY_TAG = re.compile(
     r"(?i)\s*(?:\[[^\]]{0,20}ext(?:ernal|ern)?[^\]]{0,20}\]|\*+\s*external\s*\*+|external\s*:)\s*"
 )
 _VACATION_SUBJECT = re.compile(
-    rf"(?i)\s*[\[(*]*\s*(?:(?:{_STRONG_SUBJECTS})\s*(?:[\])*]+|[:：]|\s[-–—|]\s|$)|(?:{_WEAK_SUBJECTS})\s*(?:[\])*]*\s*[:：]|[\])*]*\s*$))"
+    rf"(?i)\s*[\[(*]*\s*(?:(?:{_STRONG_SUBJECTS})\s*(?:[\])*]+|[:：]|\s[-–—|]\s|$)|"
+    rf"(?:{_WEAK_SUBJECTS})\s*(?:[\])*]*\s*[:：]|[\])*]*\s*$))"
 )
 _LIST_FIELDS = {
     "list-archive", "list-help", "list-id", "list-owner", "list-post", "list-subscribe", "list-unsubscribe", "mailing-list",
@@ -94,6 +159,7 @@ _LIST_FIELDS = {
 }  # fmt: skip
 _REPLY_FIELD = re.compile(r"x-(?:mail-)?auto-?(?:reply|respond|response$)|x-vacation")
 _EXCHANGE_RULE_FIELDS = {"x-ms-exchange-generated-message-source", "x-ms-exchange-inbox-rules-loop"}
+_CALENDAR_PARTS = 10
 _NO = {"", "no", "none", "false", "0"}
 _ID_LINE = re.compile(r"(?im)^[>\s]*(?:original-)?message-id:\s*(<[^<>\s]{1,990}>)")
 
@@ -115,7 +181,17 @@ def machine_mark(
     if reason:
         return MachineMark(reason, opens_case=False, for_a_person=reason in _FOR_A_PERSON)
     reason = next(_otherwise_marked(parts[0].fields, envelope_from, from_addresses, own_addresses), None)
+    # The answer to an invitation is sent by pressing a button, so nothing is to be acknowledged. But it may carry a remark,
+    # and it is about no message of ours: it opens a case where it joins none.
+    if reason is None and any(_is_calendar_answer(part) for part in parts[:_CALENDAR_PARTS]):
+        reason = "calendar_reply"
     return MachineMark(reason, opens_case=True) if reason else None
+
+
+def _is_calendar_answer(part: Part) -> bool:
+    """RFC 5546 § 3.2.3; not in a message that is forwarded."""
+    method = part.parameters.get("method", "").strip().lower()
+    return part.depth <= 2 and part.content_type == "text/calendar" and method in {"reply", "counter", "declinecounter"}
 
 
 def answered_ids(parts: Sequence[Part], opening: str, limit: int) -> tuple[str, ...]:
@@ -160,11 +236,30 @@ def _about_our_mail(
     postmaster = any(address.lower().startswith("postmaster@") for address in (*from_addresses, envelope_from))
     if daemon:
         return "mailer_daemon"
-    if (null_sender or postmaster or _BOUNCE_ADDRESS.match(envelope_from)) and (
-        _BOUNCE_SUBJECT.match(subject) or _BOUNCE_BODY.search(opening[:2_000])
-    ):
+    unasked = null_sender or postmaster or bool(_BOUNCE_ADDRESS.match(envelope_from)) or display_name_of_system(fields)
+    says_so = bool(_BOUNCE_SUBJECT.match(subject))
+    if unasked and (says_so or _BOUNCE_BODY.search(opening[:2_000])):
         return "bounce"
-    return next(_vacation(fields, subject, answers=null_sender or _answers_something(fields)), None)
+    # Some systems send their reports as from a person; their wording is their own.
+    if says_so and signs_of_bounce(opening) >= 2:
+        return "bounce"
+    answers = null_sender or _answers_something(fields)
+    return next(_vacation(fields, subject, answers=answers), None) or next(
+        _receipt_or_challenge(fields, subject, opening, answers=answers), None
+    )
+
+
+def _receipt_or_challenge(fields: Fields, subject: str, opening: str, *, answers: bool) -> Iterator[str]:
+    """Receipts in forms older than RFC 8098, and requests to prove that one is a person.
+
+    Subject and wording must agree: "Read: the attached" may begin a person's subject.
+    """
+    text = opening[:2_000]
+    if _RECEIPT_SUBJECT.match(subject) and _RECEIPT_BODY.search(text) and len(text.split()) < 150:
+        yield "read_receipt"
+    asked = bool(_CHALLENGE_SUBJECT.search(subject) and _CHALLENGE_BODY.search(text))
+    if asked and (answers or any(_says_automatic(fields))):
+        yield "challenge"
 
 
 def _report(parts: Sequence[Part], *, nested: bool) -> str | None:
@@ -219,10 +314,7 @@ def _otherwise_marked(
     # Our own address without our own header: a colleague at the shared mailbox, or a forger. It may be a consultation.
     if any(without_tag(address) in own for address in from_addresses):
         yield "own_address"
-    if _keywords(fields, "auto-submitted") - {"", "no"}:
-        yield "auto_submitted"
-    if _keywords(fields, "precedence", "x-precedence") & {"bulk", "junk", "list"}:
-        yield "precedence"
+    yield from _says_automatic(fields)
     if any(name in _LIST_FIELDS for name, _ in fields):
         yield "list"
     # Only those values that ask for no automatic answer; "DR, RN, NRN" decline receipts, as people do.
@@ -240,6 +332,10 @@ def _otherwise_marked(
         yield "exchange_rule"
     if any(address.lower().startswith("postmaster@") for address in from_addresses):
         yield "postmaster"
+    # Helpdesks and schedulers ask in this way that nothing automatic answer them.
+    if any(name in _LOOP_FIELDS for name, _ in fields):
+        yield "loop_prevention"
+    yield from _by_apparatus(fields, from_addresses)
     # A report of a kind that is about no message of ours (on TLS, for one).
     if fields.text("content-type").lower().startswith("multipart/report"):
         yield "report"
@@ -248,6 +344,27 @@ def _otherwise_marked(
     # calling it one would put a consultation on the unfiled list without a clock. It opens a case.
     if is_null_sender(envelope_from):
         yield "null_sender"
+
+
+def _says_automatic(fields: Fields) -> Iterator[str]:
+    if _keywords(fields, "auto-submitted") - {"", "no"}:
+        yield "auto_submitted"
+    if _keywords(fields, "precedence", "x-precedence") & {"bulk", "junk", "list"}:
+        yield "precedence"
+
+
+def _by_apparatus(fields: Fields, from_addresses: Sequence[str]) -> Iterator[str]:
+    """Scanners, fax machines and answering machines (RFC 3458, RFC 3801), which a person may have stood at."""
+    context = _keywords(fields, "message-context")
+    content_type = fields.text("content-type").lower()
+    if context & {"voice-message", "fax-message"} or content_type.startswith("multipart/voice-message"):
+        yield "apparatus"
+    if any(name in _APPARATUS_FIELDS for name, _ in fields):
+        yield "apparatus"
+    if any(_APPARATUS_ADDRESS.match(address) for address in from_addresses):
+        yield "apparatus"
+    if any(_APPARATUS_MAILER.search(_line(value)) for name in ("x-mailer", "user-agent") for value in fields.all(name)):
+        yield "apparatus"
 
 
 def is_null_sender(envelope_from: str) -> bool:

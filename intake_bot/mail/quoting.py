@@ -22,25 +22,21 @@ _TAGS = r"(?i)\s*(?:\[[^\]]{1,40}\]\s*|\(?external\)?\s*[:\s]\s*|\*{2,3}[^*]{1,3
 _COUNTER = r"\s*(?:\[\d+\]|\(\d+\)|\^\d+)?\s*[:：]"
 _REPLY_SUBJECT = re.compile(
     rf"{_TAGS}(?:re|aw|sv|vs|antw|antwort|rif|res|resp|r|odp|ynt|yan|atb|ad|vá|hv|bls|ref|σχετ|απ|отв|на|תשובה|השב|"
-    rf"رد|回复|"
-    rf"答复|回覆|返信|회신|trả lời){_COUNTER}"
+    rf"رد|回复|答复|回覆|返信|회신|trả lời){_COUNTER}"
 )
 _FORWARD_SUBJECT = re.compile(
     rf"{_TAGS}(?:fwd?|wg|tr|rv|enc|doorst|i|pd|vl|vb|vs:? fw|videresendt|ymlaen|fs|továbbítás|ilt|i̇lt|пересл|πρθ|"
-    rf"הועבר|"
-    rf"إعادة توجيه|转发|轉寄|転送|전달|inoltra|trs|fyi){_COUNTER}"
+    rf"הועבר|إعادة توجيه|转发|轉寄|転送|전달|inoltra|trs|fyi){_COUNTER}"
 )
 _QUOTED = re.compile(r"^\s{0,2}(?:[>＞](?!From )|\|(?!.*\|\s*$))")
 _QUOTE_MARKS = re.compile(r"^[\s>＞|]{1,40}")
 # "see my answers below", "in red": what was written stands in what would be taken off.
 _POINTS_BELOW = re.compile(
     r"(?i)\b(?:see|answers?|repl(?:y|ies)|respon(?:se|ses|ded)|comments?|notes?|e-?mails?|messages?|mail|thread|"
-    r"chain|trail|"
-    r"correspondence|questions?|added|set out|listed|details?|attached|find|mentioned|shown|copied|pasted|written|"
-    r"as|from)\W{1,3}"
-    r"(?:\w+\W{1,3}){0,4}?(?:below|beneath|underneath)\b|\bbelow[:.]?\s*$|^\s*(?:as )?below\b|"
-    r"(?<!look )(?<!looking )(?<!looks )\bforward(?:ing|ed)?\b(?! to (?:hear|see|meet|speak|your|receiv|working|the))|"
-    r"\bfyi\b|\bf\.y\.i|\bin (?:red|blue|green|purple|capitals|bold|colou?r)\b|\bin-?line\b|"
+    r"chain|trail|correspondence|questions?|added|set out|listed|details?|attached|find|mentioned|shown|copied|"
+    r"pasted|written|as|from)\W{1,3}(?:\w+\W{1,3}){0,4}?(?:below|beneath|underneath)\b|\bbelow[:.]?\s*$|"
+    r"^\s*(?:as )?below\b|(?<!look )(?<!looking )(?<!looks )\bforward(?:ing|ed)?\b(?! to (?:hear|see|meet|speak|your|"
+    r"receiv|working|the))|\bfyi\b|\bf\.y\.i|\bin (?:red|blue|green|purple|capitals|bold|colou?r)\b|\bin-?line\b|"
     r"\bsiehe unten|\bci-dessous|\bmás abajo|\bzie (?:hieronder|onder)|\bqui sotto|\bse nedan|\bse nedenfor|\bisod\b",
     re.MULTILINE,
 )

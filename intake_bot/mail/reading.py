@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from intake_bot.mail.addresses import Mailbox, is_plain, mailboxes, normalised
+from intake_bot.mail.bounces import FailedRecipient, failed_recipients
 from intake_bot.mail.budget import Budget
 from intake_bot.mail.containers import SMIME_TYPES
 from intake_bot.mail.documents import data_text, document_text
 from intake_bot.mail.fields import as_text, decoded, message_id, message_ids
 from intake_bot.mail.limits import DocumentFault, Limits, TooLarge, Unreadable
-from intake_bot.mail.machine import MachineMark, answered_ids, is_null_sender, machine_mark
+from intake_bot.mail.machine import BOUNCES, MachineMark, answered_ids, is_null_sender, machine_mark
 from intake_bot.mail.parts import Part, parse
 from intake_bot.mail.quoting import is_forward_subject, is_reply_subject, new_words
 from intake_bot.mail.text import clean, clean_line, html_to_text, is_html_document, squeezed, words
@@ -67,9 +68,9 @@ class Reading:
     ``body_text`` is what the writer wrote this time, ``signature_text`` what was taken off its end (a signature holds the
     referrer's name, role and telephone number), ``full_text`` everything; ``digest`` is equal for two copies of
     the same content, whatever transport did to headers, encodings, line ends and runs of white space. ``answers`` is
-    filled for mail that is about other mail (bounces, receipts, vacation replies). ``documents`` holds the words of
-    attached documents, which are in neither text and not in the digest. ``unreadable`` says that the mail's own words,
-    or the only document of a mail with hardly any, are encrypted.
+    filled for mail that is about other mail (bounces, receipts, vacation replies), ``failed`` for bounces: whom they
+    say was not reached. ``documents`` holds the words of attached documents, which are in neither text and not in the
+    digest. ``unreadable`` says that the mail's own words, or the only document of a mail with hardly any, are encrypted.
     """
 
     message_id: str | None
@@ -94,6 +95,7 @@ class Reading:
     machine: MachineMark | None
     digest: str
     answers: tuple[str, ...]
+    failed: tuple[FailedRecipient, ...] = ()
 
     def to_json(self) -> str:
         """One JSON object, which :meth:`from_json` turns back into an equal reading."""
@@ -107,6 +109,7 @@ class Reading:
             data[name] = tuple(data[name])
         data["attachments"] = tuple(Attachment(**item) for item in data["attachments"])
         data["documents"] = tuple(DocumentText(**item) for item in data["documents"])
+        data["failed"] = tuple(FailedRecipient(**item) for item in data["failed"])
         data["machine"] = MachineMark(**data["machine"]) if data["machine"] else None
         return cls(**data)
 
@@ -185,6 +188,7 @@ def read(
         machine=mark,
         digest=content.digest(subject, full, attachments),
         answers=answered_ids(parts, opening, limits.max_references) if about_our_mail else (),
+        failed=failed_recipients(parts, opening, own_addresses) if mark is not None and mark.reason in BOUNCES else (),
     )
 
 

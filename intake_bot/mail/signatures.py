@@ -34,54 +34,46 @@ _NOT_DEVICE = re.compile(
     r"teacher)\b|\w['’]s "
 )
 _OWN = re.compile(
-    rf"(?i)\b(?:my|mein\w*|unterwegs|mon|ma|mi|mio|meu|minha|mijn|min|mitt?|minun|mého|m[oô]jho|moje\w*|mobil\w*|"
-    rf"fy|мо\w+|"
-    rf"{_DEVICES})(?!\w)|[\u0590-\u06ff\u3040-\u9fff\uac00-\ud7a3]|đi động"
+    rf"(?i)\b(?:my|mein\w*|unterwegs|mon|ma|mi|mio|meu|minha|mijn|min|mitt?|minun|mého|m[oô]jho|moje\w*|mobil\w*|fy|"
+    rf"мо\w+|{_DEVICES})(?!\w)|[\u0590-\u06ff\u3040-\u9fff\uac00-\ud7a3]|đi động"
 )
 
 # One of the first says that a list or a scanner wrote the paragraph; the others only do under a rule.
 _FOOTER = re.compile(
     r"(?i)you (?:have )?received this (?:message|e-?mail) because|\bto unsubscribe\b|unsubscribe:|mailman/listinfo|"
-    r"\bmailing list\s+\S+@|mail (?:has been|is|was) (?:checked|scanned) (?:for|by)|been scanned (?:for virus|by "
-    r"mail|by the)|"
-    r"virus-free\. ?(?:www)?|virenfrei\. ?www|reply to this email directly|view it on github|manage your subscription|"
-    r"information from eset|to post to this group"
+    r"\bmailing list\s+\S+@|mail (?:has been|is|was) (?:checked|scanned) (?:for|by)|been scanned (?:for virus|"
+    r"by mail|by the)|virus-free\. ?(?:www)?|virenfrei\. ?www|reply to this email directly|view it on github|"
+    r"manage your subscription|information from eset|to post to this group"
 )
 _FOOTER_UNDER_RULE = re.compile(
     r"(?i)mailing list|unsubscribe|google groups|yahoo! groups|antivirus|avast|messagelabs|mimecast|listinfo|virus"
 )
 _ABOUT_THIS_MAIL = re.compile(
-    r"(?i)\b(?:this|the|these|our|any|diese[rs]?|der inhalt|cette?|ce|este|esta|questa|questo|il presente|la "
-    r"presente|dit|deze|det|"
-    r"detta|denna|dette|denne|niniejsza|esta|tato|tento|данное|это|yr)\W{1,3}(?:\w+\W{1,3}){0,5}?(?:e-?mail\w*|"
-    r"messages?|communication|transmission|"
-    r"attachments?|nachricht\w*|mail|courriel|message électronique|correo|mensaje|messaggio|bericht|meddelande|"
-    r"meddelelse|"
-    r"mensagem|wiadomość|zpráva|сообщение|neges)\b|\be-?mail (?:disclaimer|confidentiality)|confidentiality "
-    r"notice|disclaimer:"
+    r"(?i)\b(?:this|the|these|our|any|diese[rs]?|der inhalt|cette?|ce|este|esta|questa|questo|il presente|"
+    r"la presente|dit|deze|det|detta|denna|dette|denne|niniejsza|esta|tato|tento|данное|это|"
+    r"yr)\W{1,3}(?:\w+\W{1,3}){0,5}?(?:e-?mail\w*|messages?|communication|transmission|attachments?|nachricht\w*|"
+    r"mail|courriel|message électronique|correo|mensaje|messaggio|bericht|meddelande|meddelelse|mensagem|wiadomość|"
+    r"zpráva|сообщение|neges)\b|\be-?mail (?:disclaimer|confidentiality)|confidentiality notice|disclaimer:"
 )
 _DISCLAIMER = [re.compile(f"(?i){cue}") for cue in phrases()["disclaimer_cues"]]
 _ENVIRONMENT = re.compile(
-    r"(?i)\W{0,5}(?:please )?(?:consider the environment|think before (?:you )?print|do you (?:really )?need to print|"
-    r"save (?:a tree|paper))"
+    r"(?i)\W{0,5}(?:please )?(?:consider the environment|think before (?:you )?print|"
+    r"do you (?:really )?need to print|save (?:a tree|paper))"
 )
 
 _BANNER_WORDS = re.compile(
     r"(?i)(?:originat\w+|comes?|came|sent|received) (?:from )?(?:an? )?(?:outside|external)|external (?:e-?mail|"
-    r"sender|source|message)|"
-    r"outside (?:of )?(?:the|your|our) (?:organi[sz]ation|company|council|school|trust|network|business|academy)|"
-    r"(?:don't|do not) often get (?:e-?mail|email)|from outside|externe? (?:e-?mail|absender)|expéditeur externe|"
-    r"remitente externo"
+    r"sender|source|message)|outside (?:of )?(?:the|your|our) (?:organi[sz]ation|company|council|school|trust|"
+    r"network|business|academy)|(?:don't|do not) often get (?:e-?mail|email)|from outside|externe? (?:e-?mail|"
+    r"absender)|expéditeur externe|remitente externo"
 )
 _BANNER_ADVICE = re.compile(
     r"(?i)caution|warning|attention|achtung|vorsicht|external|click|attachments?|recogni[sz]e|trust|learn why|\[ext"
 )
 _BANNER_OPENS = re.compile(
     r"(?i)^[\W_]*(?:caution|warning|attention|achtung|vorsicht|important|security|notice|be (?:careful|aware|"
-    r"cautious)|alert|"
-    r"(?:this|the following|diese) (?:is an external |external )?(?:e-?mail|message|mail|nachricht)|external|"
-    r"\[ext|ext:|"
-    r"you (?:don't|do not|don’t)|\w+@\S+ |some people who|sent from outside|expéditeur|remitente)"
+    r"cautious)|alert|(?:this|the following|diese) (?:is an external |external )?(?:e-?mail|message|mail|nachricht)|"
+    r"external|\[ext|ext:|you (?:don't|do not|don’t)|\w+@\S+ |some people who|sent from outside|expéditeur|remitente)"
 )
 _BANNER_ALONE = re.compile(
     r"(?i)^[\s*\[(<{!#=-]*(?:ext|extern|external|external (?:e-?mail|sender|message)|caution:? external(?: e-?mail)?|"
@@ -91,24 +83,23 @@ _BANNER_ALONE = re.compile(
 _CLOSINGS = "|".join(phrases()["closings"])
 _BEFORE_CLOSING = (
     r"(?:with|all|my|our|the|and|very|many|kind(?:est)?|warm(?:est)?|best|yours?|most|in advance|so much|again|"
-    r"for your help|"
-    r"for now|of|to you)[ ,]+"
+    r"for your help|for now|of|to you)[ ,]+"
 )
 _CLOSING = re.compile(rf"(?i)^\s*(?:{_BEFORE_CLOSING}){{0,5}}(?:{_CLOSINGS})\s*[,.!:-]*\s*$")
 _HARD_CONTACT = re.compile(
-    r"(?i)(?<!\w)(?:\+|\(?0)\d[\d\s().-]{7,}\d|https?://|\bwww\.|\b[a-z]{1,2}\d{1,2}[a-z]? \d[a-z]{2}\b|"
-    r"\b(?:tel|phone|mob(?:ile)?|fax|direct|office|t|m|e|w|web|email|e-mail|ext|dd|telefon|tél|telephone)\s?[:.|]\s?\S"
+    r"(?i)(?<!\w)(?:\+|\(?0)\d[\d\s().-]{7,}\d|https?://|\bwww\.|\b[a-z]{1,2}\d{1,2}[a-z]? \d[a-z]{2}\b|\b(?:tel|"
+    r"phone|mob(?:ile)?|fax|direct|office|t|m|e|w|web|email|e-mail|ext|dd|telefon|tél|telephone)\s?[:.|]\s?\S"
 )
 # "Mrs Lowe: 01632 960123" is whom to ring, not who writes.
 _SOMEBODY_ELSE = re.compile(
     r"(?i)^(?!(?:tel|phone|mob|fax|direct|office|work|home|main|switchboard|reception|t|m|e|w|f|p|o|d|dd|ddi|ext|"
-    r"cell|voice|desk)"
-    r"\b|school|email|e-mail|web|www|telephone|telefon|tél)[^\W\d_][\w .'’-]{2,40}\s?[:–-]\s?\+?\(?\d[\d\s()-]{6,}"
+    r"cell|voice|desk)\b|school|email|e-mail|web|www|telephone|telefon|"
+    r"tél)[^\W\d_][\w .'’-]{2,40}\s?[:–-]\s?\+?\(?\d[\d\s()-]{6,}"
 )
 _SENTENCE = re.compile(
-    r"(?i)\b(?:is|was|are|were|has|had|have|will|would|can|could|should|must|please|he|she|they|him|her|his|their|"
-    r"i|we|you|my|"
-    r"me|us|did|does|do|said|told|mother|father|mum|dad|parents?|boy|girl|pupil|number is|if|that|when|because)\b"
+    r"(?i)\b(?:is|was|are|were|has|had|have|will|would|can|could|should|must|please|he|she|they|him|her|his|their|i|"
+    r"we|you|my|me|us|did|does|do|said|told|mother|father|mum|dad|parents?|boy|girl|pupil|number is|if|that|when|"
+    r"because)\b"
 )
 _PRONOUN_LINE = re.compile(r"(?i)\b(?:he|she|they|him|her|his|hers|their|them)\b")
 

@@ -21,18 +21,20 @@ HISTORY_BEGINS, SIGNATURE_BEGINS, SIGNATURE_ENDS = "\ue002", "\ue003", "\ue004"
 _HINT_CHARACTERS = re.compile("[\ue000-\ue004]")
 # Containers and dividers by which mail programs mark history, by id, class or name; a prefix of it is enough.
 _HISTORY_MARKS = re.compile(
-    r"(?i)(?:^|\s)(?:x_)*(?:gmail_quote|gmail_extra|divrplyfwdmsg|olk_src_body_section|outlookmessageheader|moz-cite-prefix|"
-    r"yahoo_quoted|yahooquoted|protonmail_quote|tutanota_quote|zmail_extra|zm-_id_-sgn|__headers__|__divider__|zwchr|stopspelling|"
-    r"mail-editor-reference-message|reply-intro|messagereplysection|front-quote|front-blockquote|missive_quote|hw-quote|"
-    r"isreplycontent|ntes-mailmaster-quote|aolmsgpart|bloop_original|airmail_on|sparrowquote|mailbox-quote|mb-quote|"
-    r"originalmessage|original_message|edo-original|mcnt-quote|freshdesk_quote|zd-comment-quote|moz-email-headers|"
-    r"mobile-quote|quoted-text|replyheader|_rc_quote|wmquote|mailquote|quoteheader|quote-header|skymail|tobquote)"
+    r"(?i)(?:^|\s)(?:x_)*(?:gmail_quote|gmail_extra|divrplyfwdmsg|olk_src_body_section|outlookmessageheader|"
+    r"moz-cite-prefix|yahoo_quoted|yahooquoted|protonmail_quote|tutanota_quote|zmail_extra|zm-_id_-sgn|__headers__|"
+    r"__divider__|zwchr|stopspelling|mail-editor-reference-message|reply-intro|messagereplysection|front-quote|"
+    r"front-blockquote|missive_quote|hw-quote|isreplycontent|ntes-mailmaster-quote|aolmsgpart|bloop_original|"
+    r"airmail_on|sparrowquote|mailbox-quote|mb-quote|originalmessage|original_message|edo-original|mcnt-quote|"
+    r"freshdesk_quote|zd-comment-quote|moz-email-headers|mobile-quote|quoted-text|replyheader|_rc_quote|wmquote|"
+    r"mailquote|quoteheader|quote-header|skymail|tobquote)"
 )
 _SIGNATURE_MARKS = re.compile(
-    r"(?i)(?:^|\s)(?:x_)*(?:gmail_signature|gmailsignature|moz-signature|signature$|signature\s|ms-outlook-mobile-signature|"
-    r"applemailsignature|protonmail_signature|messagesignaturesection|composer_signature|front-signature|mailbox_signature|"
-    r"bloop_sign|zm-signature|zmailsignature|missive_signature|hw-signature|tutanota-signature|ymail_android_signature|"
-    r"blackberry_signature|__signature__|x-signature|email-signature|mail-signature|spark-signature)"
+    r"(?i)(?:^|\s)(?:x_)*(?:gmail_signature|gmailsignature|moz-signature|signature$|signature\s|"
+    r"ms-outlook-mobile-signature|applemailsignature|protonmail_signature|messagesignaturesection|composer_signature|"
+    r"front-signature|mailbox_signature|bloop_sign|zm-signature|zmailsignature|missive_signature|hw-signature|"
+    r"tutanota-signature|ymail_android_signature|blackberry_signature|__signature__|x-signature|email-signature|"
+    r"mail-signature|spark-signature)"
 )
 # Outlook draws this border over its block of headers, and over nothing else.
 _OUTLOOK_BORDER = re.compile(r"(?i)border-top:\s?(?:solid #(?:e1e1e1|b5c4df)|#(?:e1e1e1|b5c4df) \d(?:\.\d)?pt solid)")

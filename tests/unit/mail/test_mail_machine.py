@@ -2,6 +2,7 @@
 
 import pytest
 
+from intake_bot.mail.bounces import FailedRecipient
 from intake_bot.mail.limits import Limits
 from intake_bot.mail.reading import Reading, read
 
@@ -67,6 +68,12 @@ def test_is_about_our_mail_and_opens_no_case(header: str, reason: str) -> None:
         ("From: LADO <Lado+tag@council.example>", "own_address"),
         ("From: postmaster@oakfield.example", "postmaster"),
         ("Content-Type: multipart/report; report-type=tlsrpt; boundary=b", "report"),
+        ("X-Loop: heads@oakfield.example", "loop_prevention"),
+        ("X-OTRS-Loop: yes", "loop_prevention"),
+        ("Message-Context: voice-message", "apparatus"),
+        ("From: Copier <copier-2@oakfield.example>", "apparatus"),
+        ("X-Mailer: HP Digital Sending Device", "apparatus"),
+        ("Content-Type: text/calendar; method=REPLY", "calendar_reply"),
     ],
 )
 def test_is_marked_and_may_be_a_consultation(header: str, reason: str) -> None:
@@ -94,6 +101,12 @@ def test_is_marked_and_may_be_a_consultation(header: str, reason: str) -> None:
         "From: No reply <no-reply@portal.example>",
         "X-Forwarded-To: lado@council.example",
         "Disposition-Notification-To: head@oakfield.example",
+        "Content-Type: text/calendar; method=REQUEST",
+        "Subject: Read: my note of Friday",
+        "Subject: Delivered: the parcel with his telephone",
+        "Subject: Please confirm your address",
+        "From: Fax Machin <faxmachin@oakfield.example>",
+        "Subject: Mail delivery failed to reach the parents",
     ],
 )
 def test_a_person_is_a_person(header: str) -> None:
@@ -153,3 +166,35 @@ def test_a_receipt_names_the_message_it_is_about() -> None:
         "Original-Message-ID: <out-2@council.example>\r\nDisposition: manual-action; displayed\r\n--b--",
     )
     assert reading.answers == ("<out-2@council.example>",)
+
+
+def bounce(body: str) -> Reading:
+    return read_with("From: MAILER-DAEMON@mx.example", envelope_from="<>", body=body.replace("\n", "\r\n"))
+
+
+@pytest.mark.parametrize(
+    ("body", "failed"),
+    [
+        ("<head@oakfield.example>: host mx said: 550 5.1.1 unknown", [("head@oakfield.example", "5.1.1")]),
+        ("<head@oakfield.example>:\nRemote host said: 451 try later\nGiving up.", [("head@oakfield.example", "4")]),
+        ("It was not delivered to head@oakfield.example.", [("head@oakfield.example", "")]),
+        ("lado@council.example wrote to\nhead@oakfield.example\n550 no", [("head@oakfield.example", "5")]),
+        ("This is a warning message only.\n\nhead@oakfield.example\n  4.4.1 timed out", []),
+        ("It did not work.\n\nReturn-Path: <head@oakfield.example>\n", []),
+        ("a@x.example\nb@x.example\na@x.example\n550 5.1.1", [("a@x.example", "5.1.1"), ("b@x.example", "5.1.1")]),
+        ("nothing of use", []),
+    ],
+)
+def test_a_bounce_in_words_names_whom_it_did_not_reach(body: str, failed: list[tuple[str, str]]) -> None:
+    intro = "Your message came back to us and here is what the other server said about it when we tried.\n\n"
+    assert [(item.address, item.status) for item in bounce(intro + body).failed] == failed
+
+
+def test_what_a_status_calls_temporary_may_be_sent_again() -> None:
+    assert not FailedRecipient("a@x.example", "4.4.7").is_permanent
+    assert FailedRecipient("a@x.example", "5.1.1").is_permanent
+    assert FailedRecipient("a@x.example", "").is_permanent
+
+
+def test_only_a_bounce_names_failed_recipients() -> None:
+    assert read_with(body="<head@oakfield.example>: 550 5.1.1 unknown").failed == ()
