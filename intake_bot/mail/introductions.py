@@ -77,6 +77,7 @@ _BARE_LABELS = {
 _VERBS = "|".join(phrases()["wrote"])
 _VERB = re.compile(rf"(?i)(?<![^\W\d_])(?:{_VERBS})(?![^\W\d_])|写道|寫道|のメール|님이 작성|書きました")
 _MIDLINE = re.compile(rf"(?i)(?:{_VERBS})\s?[:：]\s")
+_GMAIL_OF_OLD = re.compile(r"^\d{4}[/-]\d{1,2}[/-]\d{1,2}\s[^<>]{0,100}<[^<>\s]+@[^<>\s]+>$")
 _ENGLISH = re.compile(r"(?i)\b(?:wrote|writes)\b")
 _OPENING = re.compile(
     r"(?i)^(?:on|at|am|le|el|il(?: giorno)?|op|em|no dia|den|dnia|w dniu|dne|ar|în|in|στις|vào|kuupäev|missatge|"
@@ -84,11 +85,15 @@ _OPENING = re.compile(
 )
 # Words in lower case that an English attribution by a program holds; any other is a person's.
 _PROGRAM_WORDS = frozenset(
-    "on at wrote writes via from of you am pm the st nd rd th and in a message dated standard time daylight de "
+    "on at wrote writes via from of you am pm st nd rd th in a message dated standard time daylight de "
     "la van der von "
     "den el al bin ben gmt utc mailto".split()
 )
-_PERSONS = frozenset("he she they we i who mr mrs ms miss dr coach mum mother dad father sir madam it then".split())
+# Words by which a person tells of a letter, whatever else stands there; and those that also begin names in address books.
+_TELLING = frozenset(
+    "he she they we i it then again also her his him their them to this that which after later".split()
+)
+_TITLES = frozenset("mr mrs ms miss dr coach mum mother dad father sir madam".split())
 _LETTERS = re.compile(r"[^\W\d_][^\W\d_'’.-]*")
 
 
@@ -320,6 +325,8 @@ def _ends_as_attribution(line: str) -> bool:
     bare = line.rstrip("- ")
     if bare != line and bare.casefold().endswith("wrote"):
         return True
+    if _GMAIL_OF_OLD.match(line):
+        return True
     return (line.startswith(">>>") and line.endswith(">>>")) or line.endswith(("写道", "寫道"))
 
 
@@ -333,18 +340,23 @@ def _is_dated(joined: str) -> bool:
 
 
 def _by_program(joined: str) -> bool:
-    """Whether no word in it is one that only a person writes there. Judged for English alone."""
+    """Whether no word in it is one that only a person writes there. Judged for English alone.
+
+    With an address, or a time as only programs write it, names may be in lower case and have titles.
+    """
     bare = ADDRESS.sub(" ", joined)
-    if not bare.isascii() and not _ENGLISH.search(bare):
-        return True
     verb = _ENGLISH.search(bare)
-    if verb is None and _VERB.search(bare):
+    if verb is None and (not bare.isascii() or _VERB.search(bare)):
         return True
+    has_address = ADDRESS.search(joined) is not None
+    surely = has_address or bool(_PROGRAM_TIME.search(joined))
     for word in _LETTERS.findall(bare):
         folded = word.casefold().rstrip(".")
-        if folded in _PERSONS or (word.islower() and verb is not None and folded not in _PROGRAM_WORDS):
+        if folded in _TELLING or (folded in _TITLES and not has_address):
             return False
-    return verb is not None or ADDRESS.search(joined) is not None
+        if word.islower() and folded not in _PROGRAM_WORDS and verb is not None and not surely:
+            return False
+    return verb is not None or has_address
 
 
 def _dated_or_addressed(text: str) -> bool:

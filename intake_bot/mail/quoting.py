@@ -37,6 +37,8 @@ _POINTS_BELOW = re.compile(
     r"pasted|written|as|from)\W{1,3}(?:\w+\W{1,3}){0,4}?(?:below|beneath|underneath)\b|\bbelow[:.]?\s*$|"
     r"^\s*(?:as )?below\b|(?<!look )(?<!looking )(?<!looks )\bforward(?:ing|ed)?\b(?! to (?:hear|see|meet|speak|your|"
     r"receiv|working|the))|\bfyi\b|\bf\.y\.i|\bin (?:red|blue|green|purple|capitals|bold|colou?r)\b|\bin-?line\b|"
+    r"\bsee (?:my|our|the) (?:answers|replies|responses|comments)\b|\b(?:with)?in (?:the text|your e-?mail|"
+    r"your message)\b|\b(?:beside|next to|under|after|against) each\b|"
     r"\bsiehe unten|\bci-dessous|\bmás abajo|\bzie (?:hieronder|onder)|\bqui sotto|\bse nedan|\bse nedenfor|\bisod\b",
     re.MULTILINE,
 )
@@ -159,7 +161,10 @@ def _history(body: _Body, *, answers: bool, written_to: Collection[str]) -> Intr
             if found is not None:
                 return found
             continue
-        is_answer = answers or _is_by(found, written_to)
+        by_us = _is_by(found, written_to)
+        if not by_us and _is_introduced(lines, found.start):
+            continue  # "A parent sent us this:"
+        is_answer = answers or by_us
         if found.kind == "block":
             # Headers of another message in a message that answers none: it is forwarded, or pasted as evidence.
             return found if is_answer else Introduction(found.start, found.end, "forward")
@@ -184,6 +189,14 @@ def _worth_a_look(body: _Body) -> Iterator[int]:
         if seen > _MAX_TRIGGERS:
             return
         yield number
+
+
+def _is_introduced(lines: list[str], number: int) -> bool:
+    """Whether the writer's last line above ends with a colon, as what introduces evidence does."""
+    above = next(
+        (line for line in reversed(lines[max(0, number - 6) : number]) if tidy(line) and not is_rule(line)), ""
+    )
+    return tidy(above).endswith((":", "：")) and len(above.split()) >= 3
 
 
 def _is_by(found: Introduction, written_to: Collection[str]) -> bool:
