@@ -101,6 +101,9 @@ _SENTENCE = re.compile(
     r"we|you|my|me|us|did|does|do|said|told|mother|father|mum|dad|parents?|boy|girl|pupil|number is|if|that|when|"
     r"because)\b"
 )
+_LEGAL_PRONOUNS = re.compile(
+    r"(?i)\bwhom (?:they|it) (?:are|is) (?:addressed|intended)|\b(?:he or she|him or her|his or her|their contents?)\b"
+)
 _PRONOUN_LINE = re.compile(r"(?i)\b(?:he|she|they|him|her|his|hers|their|them)\b")
 
 
@@ -237,7 +240,7 @@ def _in_signature(line: str, *, strictly: bool) -> bool:
     size = len(bare.split())
     contact = _HARD_CONTACT.search(bare) or ADDRESS.search(bare)
     if size > (2 * _NOT_PROSE_LINE_WORDS if contact else _NOT_PROSE_LINE_WORDS):
-        return _disclaimer_cues(bare) >= 1 and not _PRONOUN_LINE.search(bare)
+        return _disclaimer_cues(bare) >= 1 and not _PRONOUN_LINE.search(_LEGAL_PRONOUNS.sub(" ", bare))
     prose = size >= 4 and bare.endswith((".", ":")) and not contact
     if strictly and (prose or (_SENTENCE.search(bare) and size >= 4)):
         return bool(_disclaimer_cues(bare))
@@ -273,7 +276,10 @@ def _disclaimer(lines: list[str], end: int) -> int | None:
 
 
 def _is_disclaimer(text: str) -> bool:
-    return _disclaimer_cues(text) >= 3 and bool(_ABOUT_THIS_MAIL.search(text)) and not _PRONOUN_LINE.search(text)
+    if not _ABOUT_THIS_MAIL.search(text):
+        return False
+    persons = _PRONOUN_LINE.search(_LEGAL_PRONOUNS.sub(" ", text))
+    return _disclaimer_cues(text) >= (5 if persons else 3)
 
 
 def _disclaimer_cues(text: str) -> int:

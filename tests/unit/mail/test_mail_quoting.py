@@ -1,11 +1,14 @@
 """New words and old, as far as the corpus does not show it: the guards, one by one."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from intake_bot.mail.limits import Limits
 from intake_bot.mail.quoting import is_forward_subject, is_reply_subject, new_words
 from intake_bot.mail.reading import read
 from intake_bot.mail.signatures import split_signature
+from intake_bot.mail.text import words
 
 NEW = "She is in Year 4 and he coaches her on Tuesdays."
 GMAIL = "On Mon, 3 Mar 2025 at 10:15, Intake <lado@council.example> wrote:"
@@ -138,3 +141,50 @@ def test_subjects_of_forwards(subject: str) -> None:
 def test_subjects_of_neither(subject: str) -> None:
     assert not is_reply_subject(subject)
     assert not is_forward_subject(subject)
+
+
+PIECES = st.sampled_from(
+    [
+        NEW,
+        GMAIL,
+        "",
+        "> He said no.",
+        "--",
+        "-- ",
+        "On Tuesday he wrote:",
+        "Thanks,",
+        "Jane",
+        "01632 960001",
+        "_" * 32,
+        "From: Intake <lado@council.example>",
+        "Sent: 03 March 2025 10:15",
+        "To: Jane",
+        "Subject: Your enquiry",
+        "<lado@council.example>",
+        "wrote:",
+        "-----Original Message-----",
+        "Sent from my iPhone",
+        "\ue002",
+        "\ue003",
+        "\ue004",
+        "This email is confidential.",
+        "CAUTION: external email",
+        ">>> x >>>",
+        "##- reply above this line -##",
+        "| a",
+        "To",
+        "cc",
+    ]
+)
+
+
+@given(st.lists(st.one_of(PIECES, st.text(max_size=40)), max_size=30), st.booleans(), st.booleans())
+def test_nothing_is_invented_and_something_is_left(pieces: list[str], answers: bool, forwards: bool) -> None:
+    lines = "\n".join(pieces).split("\n")
+    text = "\n".join(lines)
+    found = new_words(text, answers=answers, forwards=forwards, written_to={"lado@council.example"})
+    assert set(found.text.split("\n")) <= {*lines, ""}
+    assert set(found.signature.split("\n")) <= {*lines, ""}
+    without_hints = [line for line in lines if line not in {"\ue002", "\ue003", "\ue004"}]
+    assert bool(words(found.text)) == bool(words("\n".join(without_hints)))
+    assert not found.whole or found.text.split("\n") == without_hints
