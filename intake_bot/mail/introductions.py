@@ -85,7 +85,7 @@ _OPENING = re.compile(
 )
 # Words in lower case that an English attribution by a program holds; any other is a person's.
 _PROGRAM_WORDS = frozenset(
-    "on at wrote writes via from of you am pm st nd rd th in a message dated standard time daylight de "
+    "on at wrote writes via from of you and am pm st nd rd th in a message dated standard time daylight de "
     "la van der von "
     "den el al bin ben gmt utc mailto".split()
 )
@@ -278,6 +278,9 @@ def _attribution(lines: Sequence[str], number: int) -> Introduction | None:
     best: tuple[int, str] | None = (start, joined) if _is_dated(joined) else None
     while best is None and start > 0 and number - start < _ATTRIBUTION_LINES - 1:
         above = tidy(lines[start - 1])
+        if not above and start > 1 and joined.startswith("<") and _OPENING.match(tidy(lines[start - 2])):
+            start -= 1  # some programs put the address in a paragraph of its own
+            above = tidy(lines[start - 1])
         if not above or len(above) + len(joined) > _MAX_ATTRIBUTION:
             break
         start, joined = start - 1, f"{above} {joined}"
