@@ -83,7 +83,9 @@ def is_forward_subject(subject: str) -> bool:
     return bool(_FORWARD_SUBJECT.match(subject))
 
 
-def new_words(text: str, *, answers: bool, forwards: bool, written_to: Collection[str] = ()) -> NewWords:
+def new_words(
+    text: str, *, answers: bool, forwards: bool, written_to: Collection[str] = (), writer: str = ""
+) -> NewWords:
     """What the writer wrote this time. ``text`` has ``\\n`` line ends and its quoted lines behind ``>``; where it was HTML,
     the hints of :mod:`~intake_bot.mail.text` stand on lines of their own.
 
@@ -105,7 +107,7 @@ def new_words(text: str, *, answers: bool, forwards: bool, written_to: Collectio
     answers = answers or (history is not None and _is_by(history, written_to))
     kept = without_banner(_unquoted(body, history, answers=answers))
     marked = _still_there(body, kept)
-    kept, taken = split_signature(kept, marked=marked, contact_blocks=answers)
+    kept, taken = split_signature(kept, marked=marked, contact_blocks=answers, writer=writer)
     shorter = "\n".join(kept).strip("\n")
     if not words(shorter) or shorter == everything.strip("\n"):
         return NewWords(everything, "", whole=True)

@@ -158,6 +158,7 @@ def read(
         forwards=is_forward_subject(subject),
         with_messages=not about_our_mail,
         written_to={*_addresses(parts[0], "to", limits), *(address.casefold() for address in envelope_to)},
+        writer=_name(author, limits, defects),
     )
     attachments = content.attachments()
     documents = () if about_our_mail else content.documents(full, budget)
@@ -239,7 +240,9 @@ class _Content:
     def full_text(self) -> str:
         return "\n\n".join(piece.plain.strip("\n") for piece in self.pieces)
 
-    def body_text(self, *, answers: bool, forwards: bool, with_messages: bool, written_to: Collection[str] = ()) -> str:
+    def body_text(
+        self, *, answers: bool, forwards: bool, with_messages: bool, written_to: Collection[str], writer: str
+    ) -> str:
         """The new words of each stretch; a message that is attached is forwarded, and stays as it is."""
         texts = []
         for piece in self.pieces:
@@ -247,7 +250,9 @@ class _Content:
                 if with_messages:
                     texts.append(piece.plain.strip("\n"))
                 continue
-            new = new_words(piece.marked.strip("\n"), answers=answers, forwards=forwards, written_to=written_to)
+            new = new_words(
+                piece.marked.strip("\n"), answers=answers, forwards=forwards, written_to=written_to, writer=writer
+            )
             # Quotation marks are ours where the text was HTML: they go when nothing else went.
             texts.append(piece.plain.strip("\n") if new.whole else new.text)
             self.signatures += [new.signature] if new.signature else []

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 
 from intake_bot.mail.introductions import ADDRESS, MAX_LINE, is_rule, phrases, tidy
+from intake_bot.mail.text import words
 
 _MAX_SIGNATURE_LINES = 14
 _MAX_TAIL_LINES = 60
@@ -108,7 +109,7 @@ _PRONOUN_LINE = re.compile(r"(?i)\b(?:he|she|they|him|her|his|hers|their|them)\b
 
 
 def split_signature(
-    lines: list[str], *, marked: set[int] | None = None, contact_blocks: bool = False
+    lines: list[str], *, marked: set[int] | None = None, contact_blocks: bool = False, writer: str = ""
 ) -> tuple[list[str], list[str]]:
     """The lines without what is signature at their end, and what was taken off, in order.
 
@@ -118,7 +119,7 @@ def split_signature(
     kept = list(lines)
     taken: list[str] = []
     for _ in range(_MAX_ROUNDS):
-        cut = _cut(kept, marked or set(), contact_blocks=contact_blocks)
+        cut = _cut(kept, marked or set(), contact_blocks=contact_blocks, writer=writer)
         if cut is None or not any(line.strip() for line in kept[:cut]):
             break
         taken = [line for line in kept[cut:] if line.strip()] + taken
@@ -160,7 +161,7 @@ def _is_banner(paragraph: str) -> bool:
     return bool(fits and about_mail) and not _PRONOUN_LINE.search(paragraph)
 
 
-def _cut(lines: list[str], marked: set[int], *, contact_blocks: bool) -> int | None:
+def _cut(lines: list[str], marked: set[int], *, contact_blocks: bool, writer: str) -> int | None:
     """Where the lowest part that is no words of the writer begins, or None."""
     end = len(lines)
     while end and not lines[end - 1].strip():
@@ -180,7 +181,7 @@ def _cut(lines: list[str], marked: set[int], *, contact_blocks: bool) -> int | N
         or _delimited(lines, end)
         or _footer(lines, end)
         or _disclaimer(lines, end)
-        or (_contact_block(lines, end) if contact_blocks else None)
+        or (_contact_block(lines, end) or _under_own_name(lines, end, writer) if contact_blocks else None)
         or _hyphen_name(lines, end)
     )
 
@@ -307,6 +308,23 @@ def _contact_block(lines: list[str], end: int) -> int | None:
         if not any(_HARD_CONTACT.search(line) or ADDRESS.search(line) for line in block):
             return None
         return below[0]
+    return None
+
+
+def _under_own_name(lines: list[str], end: int, writer: str) -> int | None:
+    """The lines under the writer's full name, as From gives it: short, and none of them a sentence or another's number."""
+    name = set(words(writer))
+    if len(name) < 2:
+        return None
+    for number in range(end - 1, max(0, end - _MAX_SIGNATURE_LINES), -1):
+        if set(words(lines[number][:MAX_LINE])) != name:
+            continue
+        below = [n for n in range(number + 1, end) if lines[n].strip()]
+        block = [tidy(lines[n])[:MAX_LINE] for n in below]
+        fits = all(_is_contact(line) and not line.endswith((".", ":", ",")) for line in block)
+        return (
+            below[0] if block and fits and all(len(line.split()) <= _NOT_PROSE_LINE_WORDS for line in block) else None
+        )
     return None
 
 

@@ -104,6 +104,21 @@ def test_an_answer_sheds_the_contact_block_that_a_first_message_needs() -> None:
     assert "01632 960001" in answer.signature
 
 
+@pytest.mark.parametrize(
+    ("tail", "left"),
+    [
+        ("Jane Archer\nHeadteacher, Oakfield Primary\n01632 960001", "Jane Archer"),
+        ("Kind regards\nJane Archer\nHeadteacher", "Kind regards\nJane Archer"),
+        ("Jane Archer\nHe came back on Monday.", None),
+        ("Jane Archer\nMrs Lowe: 01632 960123", None),
+        ("Tom Lowe\n12 Mill Lane\n01632 960123", None),
+    ],
+)
+def test_what_stands_under_the_writers_own_name_goes_from_an_answer(tail: str, left: str | None) -> None:
+    found = new_words(f"{NEW}\n\n{tail}", answers=True, forwards=False, writer="Archer, Jane")
+    assert found.text == f"{NEW}\n\n{left or tail}"
+
+
 def test_triage_reads_the_signature_that_the_body_lacks() -> None:
     reading = read(
         f"From: head@oakfield.example\r\nSubject: Advice\r\n\r\n{NEW}\r\n-- \r\nJane\r\n01632 960001\r\n".encode(),
