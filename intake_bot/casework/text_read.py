@@ -42,9 +42,7 @@ def located(
     return found
 
 
-def _in_document(
-    item: dict[str, Any], starts: Sequence[int], documents: Sequence[Mapping[str, str]]
-) -> dict[str, Any]:
+def _in_document(item: dict[str, Any], starts: Sequence[int], documents: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     begun = [n for n, start in enumerate(starts) if start - len(documents[n]["filename"]) - 1 <= item["start"]]
     number = begun[-1] if begun else 0
     start, end = (max(0, item[name] - starts[number]) for name in ("start", "end"))

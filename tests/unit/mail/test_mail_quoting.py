@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intake_bot.casework.text_read import text_read
 from intake_bot.mail.limits import Limits
 from intake_bot.mail.quoting import is_forward_subject, is_reply_subject, new_words
 from intake_bot.mail.reading import read
@@ -129,7 +130,7 @@ def test_triage_reads_the_signature_that_the_body_lacks() -> None:
         limits=Limits(),
     )
     assert reading.body_text == NEW
-    assert reading.text_for_triage == f"{NEW}\n\n-- \nJane\n01632 960001"
+    assert text_read(reading.body_text, reading.signature_text, []) == f"{NEW}\n\n-- \nJane\n01632 960001"
 
 
 def test_history_by_the_one_written_to_makes_an_answer() -> None:
