@@ -84,11 +84,11 @@ async def _serve(house: House) -> None:
     from intake_bot.service import Service
     from intake_bot.settings import SettingsProblem
 
-    service = Service(house, console=Console())
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
+        service = Service(house, console=Console())
         await service.start()
     except SettingsProblem as problem:
         wrong(str(problem))

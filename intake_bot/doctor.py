@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import stat
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import aiosmtplib
+from cryptography import x509
 from sqlalchemy import text
 
 from intake_bot.house import House
+from intake_bot.mail.tls import CertificateProblem, load
 from intake_bot.sandbox import SandboxFailed
 from intake_bot.service import SandboxTriager, make_slack_settings
-from intake_bot.settings import LOOPBACK
+from intake_bot.settings import LOOPBACK, Mail
 from storage import schema
 
 Level = Literal["ok", "note", "bad"]
+
+CERTIFICATE_NOTICE = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,34 @@ def _mail(house: House) -> list[Finding]:
         findings.append(
             Finding("mail", "note", "mail.authserv_id is not set: no sender's authentication is known to the desk")
         )
-    return findings or [Finding("mail", "ok", f"{mail.protocol} on {mail.host}:{mail.port}")]
+    return [
+        *(findings or [Finding("mail", "ok", f"{mail.protocol} on {mail.host}:{mail.port}")]),
+        *_certificate(mail, now=datetime.now(UTC)),
+    ]
+
+
+def _certificate(mail: Mail, *, now: datetime) -> list[Finding]:
+    """Whether the files as they are now would be taken up, and for how long they hold."""
+    if mail.tls == "off":
+        if mail.host in LOOPBACK:
+            return []
+        return [Finding("tls", "note", "mail.tls is off: what your mail server hands over can be read on the way")]
+    assert mail.tls_certificate is not None  # noqa: S101 (the settings see to both)
+    assert mail.tls_key is not None  # noqa: S101
+    try:
+        load(mail.tls_certificate, mail.tls_key)
+        until = x509.load_pem_x509_certificate(mail.tls_certificate.read_bytes()).not_valid_after_utc
+    except CertificateProblem as problem:
+        return [
+            Finding("tls", "bad", f"{problem}: a running service stays with the pair before, a new one won't start")
+        ]
+    except (OSError, ValueError):
+        return [Finding("tls", "bad", f"{mail.tls_certificate} is no certificate in PEM")]
+    if until <= now:
+        return [Finding("tls", "bad", f"the certificate ran out on {until:%d %B %Y}: put a new one in its place")]
+    if until - now < CERTIFICATE_NOTICE:
+        return [Finding("tls", "note", f"the certificate runs out on {until:%d %B %Y}")]
+    return [Finding("tls", "ok", f"STARTTLS is {mail.tls}; the certificate holds until {until:%d %B %Y}")]
 
 
 async def _relay(house: House) -> list[Finding]:

@@ -25,11 +25,13 @@ from intake_bot.delivery import DeliveryWorker
 from intake_bot.house import House
 from intake_bot.intake import IntakeWorker
 from intake_bot.mail.addresses import without_tag
+from intake_bot.mail.clients import ClientRules, parse_networks
 from intake_bot.mail.outgoing import FolderPost, Post, RelayAddress, RelayPost
 from intake_bot.mail.reading import Reading
 from intake_bot.mail.server import Listening, MailServer
+from intake_bot.mail.tls import Certificate, CertificateProblem
 from intake_bot.sandbox import Sandbox, SandboxFailed
-from intake_bot.settings import Settings, SettingsProblem
+from intake_bot.settings import Mail, Settings, SettingsProblem
 from intake_bot.terminal import TerminalDesk
 from storage import audit, outbox, shredding
 from storage.backup_file import BackupProblem
@@ -501,7 +503,18 @@ def _interpret(payload: bytes) -> Act:
     return interpret(payload)
 
 
+def _certificate(mail: Mail) -> Certificate | None:
+    """The listener's certificate, where TLS is on. Raises SettingsProblem where it cannot be used."""
+    if mail.tls == "off" or mail.tls_certificate is None or mail.tls_key is None:
+        return None
+    try:
+        return Certificate(mail.tls_certificate, mail.tls_key)
+    except CertificateProblem as problem:
+        raise SettingsProblem(f"mail.tls_certificate, mail.tls_key: {problem}") from None
+
+
 def _listening(house: House) -> Listening:
+    """Raises SettingsProblem where the certificate cannot be used."""
     mail = house.settings.mail
     return Listening(
         host=mail.host,
@@ -513,4 +526,12 @@ def _listening(house: House) -> Listening:
         max_recipients=mail.max_recipients,
         max_connections=mail.max_connections,
         idle_seconds=mail.idle_seconds,
+        clients=ClientRules(
+            networks=parse_networks(mail.networks),
+            relays=parse_networks(mail.relays),
+            connections_each=mail.client_connections,
+            messages_per_minute=mail.client_messages_per_minute,
+        ),
+        certificate=_certificate(mail),
+        tls_required=mail.tls == "required",
     )

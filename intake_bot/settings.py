@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from intake_bot.casework.calendar import WorkingCalendar
 from intake_bot.casework.plan import ReminderPlan
 from intake_bot.casework.targets import Rule
+from intake_bot.mail.clients import parse_networks
 
 PREFIX = "INTAKE_BOT_"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -105,7 +106,7 @@ class Relay(_Section):
 class Mail(_Section):
     """The listener, and how outgoing mail is addressed."""
 
-    host: str = Field("127.0.0.1", description="Where to listen. Off loopback, recipients must be named.")
+    host: str = Field("127.0.0.1", description="Where to listen. Off loopback, recipients and networks must be named.")
     port: int = Field(8025, ge=0, le=65535, description="0 takes any free port.")
     protocol: Literal["smtp", "lmtp"] = Field("smtp", description="lmtp behind a mail server of your own.")
     recipients: tuple[str, ...] = Field(
@@ -122,7 +123,27 @@ class Mail(_Section):
     )
     max_message_mib: int = Field(50, ge=1, le=150, description="The largest message accepted, in MiB.")
     max_recipients: int = Field(100, ge=1, description="Recipients of one message; more get 452 and come again.")
+    networks: tuple[str, ...] = Field(
+        (),
+        description="Networks whose hosts may connect, as 10.1.0.0/16; loopback always may. Others get 421, and their "
+        "mail stays in their queue.",
+    )
+    relays: tuple[str, ...] = Field(
+        ("127.0.0.0/8", "::1"),
+        description="Mail servers of your own, which speak for many: the two limits on one client are not theirs.",
+    )
     max_connections: int = Field(200, ge=1, description="Connections at once; more get 421 and come again.")
+    client_connections: int = Field(20, ge=1, description="The same, of one client (for IPv6: of one /64).")
+    client_messages_per_minute: int = Field(
+        60, ge=1, description="Messages of one client in a minute; more get 450 and come again."
+    )
+    tls: Literal["off", "optional", "required"] = Field(
+        "off", description="STARTTLS: offered when optional; when required, no mail is taken without."
+    )
+    tls_certificate: Path | None = Field(
+        None, description="The certificate and those above it, as PEM. A new one is taken up without a restart."
+    )
+    tls_key: Path | None = Field(None, description="Its key, as PEM, without a passphrase.")
     idle_seconds: float = Field(120, gt=0, description="A client silent for longer is let go.")
     acknowledgements_per_address: int = Field(
         10, ge=0, description="Acknowledgements to one address within 24 hours, so that two robots never talk for ever."
@@ -132,10 +153,24 @@ class Mail(_Section):
     )
     relay: Relay = Field(default_factory=Relay, description="")
 
+    @field_validator("networks", "relays")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        parse_networks(value)
+        return value
+
     @model_validator(mode="after")
     def _closed_off_loopback(self) -> Mail:
-        if self.host not in LOOPBACK and not self.recipients:
-            raise ValueError("recipients must be named when host is not a loopback address")
+        absent = [name for name in ("recipients", "networks") if not getattr(self, name)]
+        if self.host not in LOOPBACK and absent:
+            raise ValueError(f"{' and '.join(absent)} must be named when host is not a loopback address")
+        return self
+
+    @model_validator(mode="after")
+    def _tls_has_its_files(self) -> Mail:
+        absent = [name for name in ("tls_certificate", "tls_key") if getattr(self, name) is None]
+        if self.tls != "off" and absent:
+            raise ValueError(f"tls = {self.tls} also needs {' and '.join(absent)}")
         return self
 
 

@@ -45,6 +45,11 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("[office]\ntimezone = 'Mars/Olympus'", {}, "office.timezone"),
         ("[reminders]\ntriage = ['soon']", {}, "reminders.triage"),
         ("[mail]\nhost = '0.0.0.0'", {}, "recipients"),
+        ("[mail]\nhost = '10.1.0.7'", {}, "recipients and networks must be named"),
+        ("[mail]\nhost = '10.1.0.7'\nnetworks = ['10.0.0.0/8']", {}, "recipients must be named"),
+        ("[mail]\nhost = '10.1.0.7'\nrecipients = ['a@x.example']", {}, "networks must be named"),
+        ("[mail]\nnetworks = ['10.1.0.7/16']", {}, "10.1.0.7/16"),
+        ("[mail]\ntls = 'required'\ntls_key = 'key.pem'", {}, "tls_certificate"),
         ("[mail", {}, "not TOML"),
     ],
 )
