@@ -119,7 +119,8 @@ class Mail(_Section):
     )
     authserv_id: str = Field(
         "",
-        description="The name in Authentication-Results by which your own mail server is known; empty: none is read.",
+        description="The name in Authentication-Results by which your own mail server is known; empty: none is read. "
+        "unnamed: it names none (Exchange Online), and the topmost field of all is its own.",
     )
     max_message_mib: int = Field(50, ge=1, le=150, description="The largest message accepted, in MiB.")
     max_recipients: int = Field(100, ge=1, description="Recipients of one message; more get 452 and come again.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Literal
 
@@ -12,6 +13,11 @@ Trust = Literal["pass", "fail", "none"]
 # Longer than any field that a server writes: authres parses by recursion and backtracking.
 _MAX_FIELD_CHARS = 8_000
 
+_PIECE = re.compile(r'\\.|[()";]|[^\\()";]+|\\', re.DOTALL)
+
+UNNAMED = "unnamed"
+"""As ``authserv_id``: our server names none (Exchange Online writes its results so), and its field is the topmost of all."""
+
 
 def sender_trust(results: Iterable[str], *, authserv_id: str | None, from_addresses: Iterable[str]) -> Trust:
     """The verdict on the From address in the Authentication-Results fields ``results``, topmost first.
@@ -20,18 +26,17 @@ def sender_trust(results: Iterable[str], *, authserv_id: str | None, from_addres
     message, so that anything further down may be forged. ``fail`` is DMARC's fail. ``pass`` is DMARC's pass, or
     without DMARC an SPF or DKIM pass for the From domain itself or a domain under it. All else, garbage included, is
     ``none``, and so is a message without a From, and a pass where From names two domains, of which one went untested.
+    A field of which a part cannot be read still fails, but passes nobody: the sender may have chosen the part.
     """
     domains = {domain_of(address) for address in from_addresses}
     if not authserv_id or not domains:
         return "none"
-    trusted = next((text for text in results if _names(text, authserv_id)), None)
-    if trusted is None or len(trusted) > _MAX_FIELD_CHARS:
-        return "none"
-    methods = _methods(trusted)
+    clauses = _trusted(results, authserv_id)
+    methods, whole = _methods(clauses or [])
     dmarc = [(result, domain) for method, result, domain in methods if method == "dmarc"]
     if any(result == "fail" for result, _ in dmarc):
         return "fail"
-    if len(domains) > 1:
+    if len(domains) > 1 or not whole:
         return "none"
     domain = domains.pop()
     if dmarc:
@@ -46,30 +51,63 @@ def sender_trust(results: Iterable[str], *, authserv_id: str | None, from_addres
     return "pass" if aligned else "none"
 
 
-def _names(text: str, authserv_id: str) -> bool:
-    """Whether the field is the configured server's: its first token, leading comments skipped, without case."""
-    text = text.strip()
-    while text.startswith("("):
-        text = text.partition(")")[2].strip()
-    token = text.partition(";")[0].strip().split()
-    return bool(token) and token[0].strip('"').casefold() == authserv_id.casefold()
+def _trusted(results: Iterable[str], authserv_id: str) -> list[str] | None:
+    """The results of the field that counts, clause by clause; None where there is none."""
+    for text in results:
+        first, *clauses = _clauses(text[:_MAX_FIELD_CHARS])
+        if authserv_id == UNNAMED:
+            return [first, *clauses] if "=" in first and len(text) <= _MAX_FIELD_CHARS else None
+        words = first.split()
+        # A version may follow (RFC 8601 section 2.2); there is one so far.
+        if words and words[0].strip('"').casefold() == authserv_id.casefold() and words[1:] in ([], ["1"]):
+            return clauses if len(text) <= _MAX_FIELD_CHARS else None
+    return None
 
 
-def _methods(text: str) -> list[tuple[str, str, str]]:
-    """(method, result, domain it was found for) of each clause; empty for what cannot be parsed."""
+def _clauses(text: str) -> list[str]:
+    """The field cut at its semicolons, comments taken out; at least one. What is quoted is neither cut nor a comment."""
+    clauses = [""]
+    depth, quoted = 0, False
+    for piece in _PIECE.findall(text):
+        if quoted:
+            quoted = piece != '"'
+        elif piece in "()":
+            depth = max(0, depth + (1 if piece == "(" else -1))
+            # Two words with a comment between them are two words.
+            clauses[-1] += " "
+            continue
+        elif depth:
+            continue
+        elif piece == '"':
+            quoted = True
+        elif piece == ";":
+            clauses.append("")
+            continue
+        clauses[-1] += piece
+    return clauses
+
+
+def _methods(clauses: Iterable[str]) -> tuple[list[tuple[str, str, str]], bool]:
+    """(method, result, domain it was found for) of each clause, and whether every clause could be read."""
     from authres import AuthenticationResultsHeader
 
-    try:
-        header = AuthenticationResultsHeader.parse(f"Authentication-Results: {text}")
-        return [
-            (str(clause.method).lower(), str(clause.result).lower(), _tested_domain(clause.properties))
-            for clause in header.results
-            if getattr(clause, "method", None)
-        ]
-    except Exception:
-        # The field comes from outside and the parser's exceptions are many (its own, RecursionError, TypeError on
-        # clauses cut short): none of them may stop the reading of a message, and all mean that nothing is proven.
-        return []
+    found: list[tuple[str, str, str]] = []
+    whole = True
+    for clause in clauses:
+        if not clause.strip():
+            continue
+        try:
+            header = AuthenticationResultsHeader.parse(f"Authentication-Results: x; {clause}")
+            found += [
+                (str(result.method).lower(), str(result.result).lower(), _tested_domain(result.properties))
+                for result in header.results
+                if getattr(result, "method", None)
+            ]
+        except Exception:
+            # The field comes from outside and the parser's exceptions are many (its own, RecursionError, TypeError on
+            # clauses cut short): none of them may stop the reading of a message.
+            whole = False
+    return found, whole
 
 
 def _tested_domain(properties: Iterable[object]) -> str:

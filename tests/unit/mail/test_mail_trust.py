@@ -28,6 +28,26 @@ PASS = "mx.council.example; dmarc=pass header.from=oakfield.example"
         (["mx.council.example; none", PASS], "none"),
         (["mx.council.example; dmarc=(((", PASS], "none"),
         (["mx.council.example;" + "(" * 5_000], "none"),
+        # Comments, folds, case, versions, and what servers really write.
+        (["(a (nested; one)) mx.council.example(two) 1 (x);\r\n\tDMARC=Pass\r\n header.from=OAKFIELD.example"], "pass"),
+        (['"mx.council.example"; dmarc=pass header.from=oakfield.example;'], "pass"),
+        (["mx.council.example; dmarc=pass (p=NONE; dis=NONE \\) ;) header.from=oakfield.example"], "pass"),
+        (["mx.council.example; spf=pass (sender IP is 192.0.2.1) smtp.mailfrom=oakfield.example; dkim=pass (signature "
+          "was verified) header.d=oakfield.example;dmarc=pass action=none header.from=oakfield.example;compauth=pass "
+          "reason=100"], "pass"),
+        (["mx.council.example; dkim=pass header.i=@oakfield.example header.s=s1 header.b=aB/+d;       spf=pass (mx.council."
+          "example: domain of jane@oakfield.example designates 192.0.2.1 as permitted sender) smtp.mailfrom=jane@oakfield."
+          "example;       dmarc=pass (p=NONE sp=QUARANTINE dis=NONE) header.from=oakfield.example"], "pass"),
+        (["mx.council.example 2; dmarc=pass header.from=oakfield.example"], "none"),
+        (["mx.council.example evil; dmarc=pass header.from=oakfield.example"], "none"),
+        (["(mx.council.example;) elsewhere.example; dmarc=pass header.from=oakfield.example"], "none"),
+        # What the sender chose (an envelope address) neither hides a fail nor makes a pass.
+        (["mx.council.example; spf=pass smtp.mailfrom=((\"; dmarc=fail header.from=oakfield.example"], "none"),
+        (["mx.council.example; dmarc=fail header.from=oakfield.example; spf=pass smtp.mailfrom=(\"x"], "fail"),
+        (["mx.council.example; spf=pass smtp.mailfrom=<>@@; dmarc=fail header.from=oakfield.example"], "fail"),
+        (["mx.council.example; spf=pass smtp.mailfrom=<>@@; dmarc=pass header.from=oakfield.example"], "none"),
+        (['mx.council.example; spf=pass smtp.mailfrom=";dmarc=pass header.from=oakfield.example;"@evil.example'], "none"),
+        (['mx.council.example; spf=pass smtp.mailfrom="\\";dmarc=pass header.from=oakfield.example;"@evil.example'], "none"),
         (["", ";;;", "=", "(", "\x00"], "none"),
         ([], "none"),
     ],
@@ -42,3 +62,18 @@ def test_nothing_passes_without_a_server_to_believe_or_a_sender_to_test() -> Non
     assert sender_trust([PASS], authserv_id="mx.council.example", from_addresses=[]) == "none"
     both = ["jane@oakfield.example", "jane@elsewhere.example"]
     assert sender_trust([PASS], authserv_id="mx.council.example", from_addresses=both) == "none"
+
+
+def test_a_server_that_names_itself_nowhere_is_believed_at_the_very_top_only() -> None:
+    def verdict(*results: str) -> str:
+        return sender_trust(results, authserv_id="unnamed", from_addresses=["jane@oakfield.example"])
+
+    unnamed = (
+        "spf=pass (sender IP is 192.0.2.1) smtp.mailfrom=oakfield.example; dkim=pass header.d=oakfield.example;"
+        "dmarc=pass action=none header.from=oakfield.example;compauth=pass reason=100"
+    )
+    assert verdict(unnamed, PASS) == "pass"
+    assert verdict(unnamed.replace("dmarc=pass", "dmarc=fail"), unnamed) == "fail"
+    assert verdict(PASS, unnamed) == "none"
+    assert verdict("unnamed; dmarc=pass header.from=oakfield.example") == "none"
+    assert verdict() == "none"
