@@ -8,10 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlmodel import Session
-
-from intake_bot.casework import desk_queue, views
-from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Notice, NoticeKind, Posted
+from intake_bot.casework import desk_queue, undelivered, views
+from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Posted
 from intake_bot.casework.practice import Practice
 from intake_bot.mail.compose import automatic_answer
 from intake_bot.mail.outgoing import Post
@@ -108,7 +106,10 @@ class DeliveryWorker:
             )
         except ValueError:  # HeaderParseError and its kind: trying again cannot help, telephoning can
             raise DeliveryFailed("not_composable", permanent=True) from None
-        await self.post.send(raw, name=parcel.id, envelope_from=parcel.content["reply_to"], to=parcel.content["to"])
+        # A row from before bounces had an address of their own has none.
+        tag = parcel.bounce_tag
+        sender = self.practice.bounce_address(tag) if tag is not None else parcel.content["reply_to"]
+        await self.post.send(raw, name=parcel.id, envelope_from=sender, to=parcel.content["to"])
 
     def _card(self, parcel: Parcel) -> tuple[CaseCard, Posted | None]:
         with self.database.read() as session:
@@ -141,22 +142,14 @@ class DeliveryWorker:
                 retry_after=timedelta(seconds=failure.retry_after) if failure.retry_after is not None else None,
             )
             if parked and parcel.via is Via.MAIL:
-                self._report_undelivered(session, parcel, failure.code, now=now)
+                undelivered.report(
+                    session, self.practice, letter_id=parcel.id, case_id=parcel.case_id, code=failure.code, now=now
+                )
             if parked and parcel.kind is Kind.CARD_UPDATE and parcel.case_id is not None:
                 # The card is gone from the desk (somebody deleted it): the case must be seen again.
                 case = session.get_one(Case, parcel.case_id, with_for_update=True)
                 desk_queue.post_card_anew(session, self.practice, case, now=now)
         log.warning("not delivered %s (%s): %s", parcel.id, parcel.kind, failure.code)
-
-    def _report_undelivered(self, session: Session, parcel: Parcel, code: str, *, now: datetime) -> None:
-        """Somebody waits for this letter: the desk is told to telephone."""
-        case = session.get(Case, parcel.case_id) if parcel.case_id else None
-        notice = Notice(NoticeKind.DELIVERY_FAILED, reference=case.reference if case else None, code=code)
-        desk_queue.post_notice(
-            session, self.practice, notice, key=f"undelivered:{parcel.id}", now=now, case_id=parcel.case_id
-        )
-        if case is not None:
-            audit.record(session, case.id, at=now, actor=str(SYSTEM), act="delivery_failed", code=code)
 
     def _cancel(self, parcel: Parcel) -> None:
         with self.database.write() as session:

@@ -23,6 +23,7 @@ from intake_bot.casework.targets import Rule
 from intake_bot.mail.clients import parse_networks
 
 PREFIX = "INTAKE_BOT_"
+MAX_LOCAL_PART = 45
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -153,6 +154,16 @@ class Mail(_Section):
         2, ge=0, description="The same, for messages that say the same words each time."
     )
     relay: Relay = Field(default_factory=Relay, description="")
+
+    @field_validator("address")
+    @classmethod
+    def _leaves_room_for_a_tag(cls, value: str) -> str:
+        # RFC 5321 section 4.5.3.1.1: 64 for the local part; letters add up to 19 characters to ours.
+        if len(value.rpartition("@")[0]) > MAX_LOCAL_PART:
+            raise ValueError(
+                f"what stands before the @ may have {MAX_LOCAL_PART} characters, since letters add a tag to it"
+            )
+        return value
 
     @field_validator("networks", "relays")
     @classmethod

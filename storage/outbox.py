@@ -25,6 +25,8 @@ BACKOFF = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 1800))
 GIVE_UP_AFTER = timedelta(days=5)
 """As long as a mail server keeps trying (RFC 5321 section 4.5.4.1: at least 4-5 days); then parked, never dropped."""
 
+BOUNCED = "bounced"
+
 
 class Via(StrEnum):
     MAIL = "mail"
@@ -48,6 +50,7 @@ class Parcel:
     kind: Kind
     case_id: str | None
     mail_id: str | None
+    bounce_tag: str | None
     created_at: datetime
     content: dict[str, Any]
     tries: int
@@ -87,6 +90,7 @@ def put(
             created_at=now,
             available_at=now,
             mail_id=mail_id,
+            bounce_tag=vault.tag("bounce", identity) if via is Via.MAIL else None,
             address_key=address_key,
             words_key=words_key,
             content=vault.seal_json(
@@ -120,6 +124,7 @@ def take(
                     kind=Kind(row.kind),
                     case_id=row.case_id,
                     mail_id=row.mail_id,
+                    bounce_tag=row.bounce_tag,
                     created_at=row.created_at,
                     content=content,
                     tries=row.tries,
@@ -160,6 +165,35 @@ def failed(
         row.available_at = now + (retry_after or BACKOFF[min(row.tries, len(BACKOFF)) - 1])
     session.add(row)
     return row.state == PARKED
+
+
+def letter_of(session: Session, *, bounce_tags: Sequence[str], mail_ids: Sequence[str]) -> Outgoing | None:
+    """The letter that a bounce is about: by the tag it was sent to, else by our Message-ID in what it returns."""
+    for column, values in ((col(Outgoing.bounce_tag), bounce_tags), (col(Outgoing.mail_id), mail_ids)):
+        if values:
+            found = session.exec(select(Outgoing).where(column.in_(values))).first()
+            if found is not None:
+                return found
+    return None
+
+
+def newest_letter(session: Session, case_id: str) -> Outgoing | None:
+    """The last letter about a case."""
+    return session.exec(
+        select(Outgoing)
+        .where(col(Outgoing.case_id) == case_id, col(Outgoing.channel) == Via.MAIL)
+        .order_by(col(Outgoing.id).desc())
+        .limit(1)
+    ).first()
+
+
+def bounced(session: Session, letter: Outgoing, *, now: datetime) -> bool:
+    """Note that a letter came back. False where that is known already."""
+    if letter.bounced_at is not None:
+        return False
+    letter.bounced_at, letter.error = now, BOUNCED
+    session.add(letter)
+    return True
 
 
 def count_failing(session: Session, keys: Sequence[str]) -> int:

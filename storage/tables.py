@@ -76,6 +76,7 @@ class Case(SQLModel, table=True):
     received_at: datetime
     organisation: str | None = None
     sector: str | None = Field(default=None, max_length=64)
+    elsewhere: bool | None = None
     officer: str | None = Field(default=None, max_length=128)
     no_names: bool = False
     restricted: bool = False
@@ -232,6 +233,7 @@ class Outgoing(SQLModel, table=True):
     """Something to be delivered. ``key`` makes each effect one row, however often the cause comes round.
 
     ``mail_id`` is the Message-ID, one for the life of the row; ``uncertain`` is set when an attempt may have arrived.
+    ``bounce_tag`` is in the envelope sender, where whoever cannot deliver it says so; ``bounced_at`` is when somebody did.
     """
 
     __tablename__ = "outbox"
@@ -250,11 +252,34 @@ class Outgoing(SQLModel, table=True):
     give_up_from: datetime | None = None
     error: str | None = Field(default=None, max_length=64)
     sent_at: datetime | None = None
-    mail_id: str | None = Field(default=None, max_length=255)
+    mail_id: str | None = Field(default=None, index=True, max_length=255)
+    bounce_tag: str | None = Field(default=None, max_length=32)
+    bounced_at: datetime | None = None
     address_key: str | None = Field(default=None, index=True, max_length=64)
     words_key: str | None = Field(default=None, max_length=64)
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    __table_args__ = (Index("ix_outbox_state", "state"),)
+    __table_args__ = (
+        Index("ix_outbox_state", "state"),
+        Index("ix_outbox_bounce_tag", "bounce_tag", unique=True),
+    )
+
+
+class KnownSender(SQLModel, table=True):
+    """An organisation that writes from a mail domain, as a list says. Public facts about organisations, no content.
+
+    ``elsewhere`` is the list's own word on whether it is another authority's; None leaves that to ``authority``.
+    """
+
+    __tablename__ = "known_senders"
+    source: str = Field(primary_key=True, max_length=16)
+    identity: str = Field(primary_key=True, max_length=64)
+    domain: str = Field(primary_key=True, index=True, max_length=255)
+    organisation: str = Field(max_length=200)
+    kind: str | None = Field(default=None, max_length=100)
+    sector: str | None = Field(default=None, max_length=64)
+    authority: str | None = Field(default=None, max_length=100)
+    elsewhere: bool | None = None
+    imported_at: datetime
 
 
 class Destruction(SQLModel, table=True):

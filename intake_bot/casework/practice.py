@@ -16,6 +16,9 @@ from storage.vault import Vault
 TRIAGE = "triage"
 ONE_MONTH = "one_month"
 
+_BOUNCE = "b-"
+# No case's reply tag holds a hyphen.
+
 ACKNOWLEDGEMENT_WINDOW = timedelta(hours=24)
 
 
@@ -82,6 +85,15 @@ class Practice:
             return None
         base, plus, tag = local.partition("+")
         return tag.lower() if plus and base.lower() == ours.lower() and tag else None
+
+    def bounce_address(self, bounce_tag: str) -> str:
+        """Where whoever cannot deliver a letter says so: the envelope sender of that letter alone."""
+        return self.reply_address(f"{_BOUNCE}{bounce_tag}")
+
+    def bounce_tag_of(self, recipient: str) -> str | None:
+        """The letter's tag in one of our bounce addresses, or None for any other address."""
+        tag = self.reply_tag_of(recipient)
+        return tag.removeprefix(_BOUNCE) if tag is not None and tag.startswith(_BOUNCE) else None
 
     def address_key(self, address: str) -> str:
         """Matches an address without keeping it readable. Case is ignored: schools type it either way."""

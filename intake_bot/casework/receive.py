@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlmodel import Session, col, func, select
 
-from intake_bot.casework import deadlines, desk_queue
+from intake_bot.casework import deadlines, desk_queue, undelivered
 from intake_bot.casework.desk import SYSTEM, Notice, NoticeKind
 from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, TRIAGE, Practice
 from intake_bot.casework.sectors import sector_of
@@ -67,6 +67,8 @@ class Incoming:
     """It answers in its sender's name, so the sender must be a participant."""
     answers: tuple[str, ...] = ()
     """For machine-sent answers: the Message-IDs that they are about."""
+    still_trying: bool = False
+    """A report that a letter of ours is delayed: whoever sent it goes on trying."""
     sender_trust: str = "none"
     unreadable: str | None = None
     defects: tuple[str, ...] = ()
@@ -102,7 +104,7 @@ def place(session: Session, practice: Practice, incoming: Incoming) -> Placement
     known = session.exec(select(Message).where(col(Message.identity) == _identity(practice, incoming))).first()
     if known is not None:
         return Placement(Outcome.DUPLICATE, known.case_id, same_as=known.id)
-    if incoming.machine_reason is not None and not incoming.machine_opens_case:
+    if incoming.machine_reason is not None and (not incoming.machine_opens_case or _bounce_tags(practice, incoming)):
         case_id = _case_answered_by_machine(session, practice, incoming)
         return Placement(Outcome.JOINED if case_id else Outcome.UNFILED, case_id)
 
@@ -165,6 +167,7 @@ def file(
     case_id = new_id(now) if placement.outcome is Outcome.OPENED else placement.case_id
     if not spool.finish(session, incoming.id, placement.outcome, now=now, message_id=incoming.id, case_id=case_id):
         return None
+    _note_bounce(session, practice, incoming, case_id, now=now)
     match placement.outcome:
         case Outcome.OPENED:
             assert case_id is not None  # noqa: S101 (made above)
@@ -290,6 +293,9 @@ def _sender_key(practice: Practice, incoming: Incoming) -> str | None:
 def _cases_named(session: Session, practice: Practice, incoming: Incoming) -> list[str]:
     """Cases that the message names: by reply address first, then by the Message-IDs it answers, nearest first."""
     found: dict[str, None] = {}
+    letter = outbox.letter_of(session, bounce_tags=_bounce_tags(practice, incoming), mail_ids=())
+    if letter is not None and letter.case_id is not None:
+        found[letter.case_id] = None
     tags = [tag for recipient in incoming.recipients if (tag := practice.reply_tag_of(recipient))]
     if tags:
         for case_id in session.exec(select(Case.id).where(col(Case.reply_tag).in_(tags))):
@@ -328,7 +334,40 @@ def _case_answered_by_machine(session: Session, practice: Practice, incoming: In
     return case_id
 
 
+def _bounce_tags(practice: Practice, incoming: Incoming) -> list[str]:
+    return [tag for recipient in incoming.recipients if (tag := practice.bounce_tag_of(recipient))]
+
+
+def _note_bounce(
+    session: Session, practice: Practice, incoming: Incoming, case_id: str | None, *, now: datetime
+) -> None:
+    """Where the message says that a letter of ours did not arrive: on the letter's row, on the record, to the desk.
+
+    It must be sent to the letter's own address or return its Message-ID, both of which only our letter could tell it; or it
+    has come to its case's address, and then it is about the newest letter.
+    """
+    if incoming.machine_reason not in _BOUNCES or incoming.still_trying or incoming.sender_trust == "fail":
+        return
+    tags = _bounce_tags(practice, incoming)
+    if incoming.machine_reason == _NULL_SENDER and not tags:
+        return
+    letter = outbox.letter_of(session, bounce_tags=tags, mail_ids=incoming.answers)
+    if letter is None and case_id is not None:
+        letter = outbox.newest_letter(session, case_id)
+    if letter is not None and outbox.bounced(session, letter, now=now):
+        undelivered.report(session, practice, letter_id=letter.id, case_id=letter.case_id, code=outbox.BOUNCED, now=now)
+
+
+_NULL_SENDER = "null_sender"
+_BOUNCES = frozenset({"dsn", "bounce", "mailer_daemon", _NULL_SENDER})
+"""Reasons by which a machine's message says that something was not delivered. What comes from the null sender to a letter's
+own address without saying what it is says so too: nobody else knows that address, and a vacation reply is marked."""
+
+
 def _case_named_to_machine(session: Session, practice: Practice, incoming: Incoming) -> str | None:
+    letter = outbox.letter_of(session, bounce_tags=_bounce_tags(practice, incoming), mail_ids=())
+    if letter is not None and letter.case_id is not None:
+        return letter.case_id
     tags = [tag for recipient in incoming.recipients if (tag := practice.reply_tag_of(recipient))]
     if tags:
         case_id = session.exec(select(Case.id).where(col(Case.reply_tag).in_(tags))).first()

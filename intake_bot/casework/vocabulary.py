@@ -103,6 +103,7 @@ class Remark(StrEnum):
     DOCUMENT_UNREAD = "document_unread"
     NO_SUGGESTION = "no_suggestion"
     FILED_UNREAD = "filed_unread"
+    NOT_DELIVERED = "not_delivered"
     PURGED = "purged"
 
     @property
@@ -118,5 +119,6 @@ class Remark(StrEnum):
             Remark.DOCUMENT_UNREAD: "An attached document is locked, broken or too large to read here: open it yourself",
             Remark.NO_SUGGESTION: "No suggestion could be made: read it in full",
             Remark.FILED_UNREAD: "Could not be read and was filed as it is: open the original",
+            Remark.NOT_DELIVERED: "A letter of ours did not arrive: telephone",
             Remark.PURGED: "Purged: its content was destroyed, as retention asks; the coded facts are kept",
         }[self]

@@ -75,6 +75,22 @@ def test_0002_keeps_what_0001_wrote_and_lets_its_nodes_go_on(empty: Database) ->
     empty.dispose()
 
 
+def test_0003_keeps_the_outbox_and_lets_nodes_of_0002_go_on(empty: Database) -> None:
+    to(empty, "0002")
+    fill(empty, {"cases": AT_0001["cases"], "outbox": AT_0001["outbox"]})
+    to(empty, "0003")
+    # Rows without a tag: the unique index leaves any number of them be.
+    fill(empty, {"outbox": AT_0001["outbox"] | {"id": "O2", "key": "card:2"}})
+    with empty.engine.connect() as connection:
+        table = Table("outbox", MetaData(), autoload_with=connection)
+        rows = connection.execute(select(table)).mappings().all()
+    assert [(row["id"], row["bounce_tag"], row["bounced_at"]) for row in rows] == [
+        ("O1", None, None),
+        ("O2", None, None),
+    ]
+    empty.dispose()
+
+
 def test_starting_on_an_older_schema_brings_it_to_the_newest(empty: Database) -> None:
     to(empty, "0001")
     fill(empty, AT_0001)

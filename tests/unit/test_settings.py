@@ -50,6 +50,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("[mail]\nhost = '10.1.0.7'\nrecipients = ['a@x.example']", {}, "networks must be named"),
         ("[mail]\nnetworks = ['10.1.0.7/16']", {}, "10.1.0.7/16"),
         ("[mail]\ntls = 'required'\ntls_key = 'key.pem'", {}, "tls_certificate"),
+        ("[mail]\naddress = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@x.example'", {}, "mail.address"),
         ("[mail", {}, "not TOML"),
     ],
 )

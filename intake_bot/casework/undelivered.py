@@ -1,0 +1,36 @@
+"""A letter that did not arrive: it goes on the card and the record, and the desk is told to telephone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlmodel import Session
+
+from intake_bot.casework import desk_queue
+from intake_bot.casework.desk import SYSTEM, Notice, NoticeKind
+from intake_bot.casework.practice import Practice
+from intake_bot.casework.vocabulary import Remark
+from storage import audit
+from storage.tables import Case
+
+
+def report(
+    session: Session, practice: Practice, *, letter_id: str, case_id: str | None, code: str, now: datetime
+) -> None:
+    """``letter_id`` is the outbox row's id, about which the desk is told once; ``code`` a fixed word for what went wrong."""
+    case = session.get(Case, case_id, with_for_update=True) if case_id else None
+    notice = Notice(NoticeKind.DELIVERY_FAILED, reference=case.reference if case else None, code=code)
+    desk_queue.post_notice(session, practice, notice, key=f"undelivered:{letter_id}", now=now, case_id=case_id)
+    audit.record(
+        session,
+        case.id if case else audit.SERVICE_CHAIN,
+        at=now,
+        actor=str(SYSTEM),
+        act="delivery_failed",
+        code=code,
+        detail={"letter": letter_id},
+    )
+    if case is not None and Remark.NOT_DELIVERED not in case.remarks:
+        case.remarks = [*case.remarks, Remark.NOT_DELIVERED]
+        session.add(case)
+        desk_queue.update_card(session, practice, case, now=now)
