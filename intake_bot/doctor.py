@@ -8,19 +8,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-import aiosmtplib
 from cryptography import x509
 from sqlalchemy import text
 
+from intake_bot.casework.desk import DeliveryFailed
 from intake_bot.house import House
 from intake_bot.mail.tls import CertificateProblem, load
 from intake_bot.sandbox import SandboxFailed
-from intake_bot.service import SandboxTriager, make_slack_settings
-from intake_bot.settings import LOOPBACK, Mail
+from intake_bot.service import SandboxTriager, make_relay_post, make_slack_settings
+from intake_bot.settings import LOOPBACK, Mail, SettingsProblem
 from storage import schema
 
 Level = Literal["ok", "note", "bad"]
 
+RELAY_FAULTS = {
+    "relay_login_refused": "{} refuses the login: check mail.relay.username and password",
+    "relay_certificate_not_verified": "{} has a certificate that is not to be believed: check host and authority_file",
+    "relay_refused": "{} refuses us at the greeting: check that it takes mail from this machine",
+    "relay_unreachable": "no connection to {}: check host, port and starttls",
+}
 CERTIFICATE_NOTICE = timedelta(days=14)
 
 
@@ -147,21 +153,19 @@ async def _relay(house: House) -> list[Finding]:
     relay = house.settings.mail.relay
     if not relay.host:
         return [Finding("relay", "note", f"none set: outgoing mail is written to {house.outgoing_dir}")]
-    client = aiosmtplib.SMTP(hostname=relay.host, port=relay.port, start_tls=relay.starttls, timeout=10)
     try:
-        async with client:
-            if relay.username:
-                await client.login(relay.username, relay.password.get_secret_value())
-    except aiosmtplib.SMTPAuthenticationError:
-        return [Finding("relay", "bad", "it refuses the login: check mail.relay.username and password")]
-    except (aiosmtplib.SMTPException, OSError) as fault:
+        post = make_relay_post(relay.model_copy(update={"timeout_seconds": min(relay.timeout_seconds, 10)}))
+        await post.check()
+    except SettingsProblem as problem:
+        return [Finding("relay", "bad", str(problem))]
+    except DeliveryFailed as failure:
+        where = f"{relay.host}:{relay.port}"
         return [
-            Finding(
-                "relay",
-                "bad",
-                f"no connection to {relay.host}:{relay.port} ({type(fault).__name__}): check host, port and starttls",
-            )
+            Finding("relay", "bad", RELAY_FAULTS.get(failure.code, RELAY_FAULTS["relay_unreachable"]).format(where))
         ]
+    await post.close()
+    if not relay.starttls and relay.host not in LOOPBACK:
+        return [Finding("relay", "note", "mail.relay.starttls is off: letters can be read on the way to the relay")]
     return [Finding("relay", "ok", f"{relay.host}:{relay.port} answers" + (" over TLS" if relay.starttls else ""))]
 
 

@@ -26,12 +26,12 @@ from intake_bot.house import House
 from intake_bot.intake import IntakeWorker
 from intake_bot.mail.addresses import without_tag
 from intake_bot.mail.clients import ClientRules, parse_networks
-from intake_bot.mail.outgoing import FolderPost, Post, RelayAddress, RelayPost
+from intake_bot.mail.outgoing import FolderPost, Post, RelayAddress, RelayPost, verified_tls
 from intake_bot.mail.reading import Reading
 from intake_bot.mail.server import Listening, MailServer
 from intake_bot.mail.tls import Certificate, CertificateProblem
 from intake_bot.sandbox import Sandbox, SandboxFailed
-from intake_bot.settings import Mail, Settings, SettingsProblem
+from intake_bot.settings import Mail, Relay, Settings, SettingsProblem
 from intake_bot.terminal import TerminalDesk
 from storage import audit, outbox, shredding
 from storage.backup_file import BackupProblem
@@ -165,12 +165,12 @@ class Service:
             lease=lease + timedelta(seconds=settings.intake.reading_timeout_seconds + settings.triage.timeout_seconds),
             name=self._name,
         )
-        post = make_post(house)
+        self._post = make_post(house)
         deliver = partial(
             DeliveryWorker,
             database=house.database,
             practice=house.practice,
-            post=post,
+            post=self._post,
             desk=self.desk,
             from_name=settings.service.name,
             clock=clock,
@@ -221,6 +221,7 @@ class Service:
                 # A relay that says nothing: the row stays leased, and after the next start it is looked for first.
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._post.close()
         await self.reader.sandbox.stop()
         if self.triager is not None:
             await self.triager.stop()
@@ -437,21 +438,25 @@ async def tick(house: House, *, now: datetime, clock: Clock = utc_now) -> tuple[
     settings = house.settings
     sent = await asyncio.to_thread(partial(sweep, house, now=now, queued_at=clock()))
     desk = make_desk(house, Console(stderr=True))
-    for via in Via:
-        worker = DeliveryWorker(
-            database=house.database,
-            practice=house.practice,
-            via=via,
-            post=make_post(house),
-            desk=desk,
-            from_name=settings.service.name,
-            clock=clock,
-            lease=timedelta(seconds=settings.intake.lease_seconds),
-            # A name of its own: the service's leases are not ours to give back, nor ours the service's.
-            name=f"tick-{os.getpid()}",
-        )
-        while await worker.step():
-            pass
+    post = make_post(house)
+    try:
+        for via in Via:
+            worker = DeliveryWorker(
+                database=house.database,
+                practice=house.practice,
+                via=via,
+                post=post,
+                desk=desk,
+                from_name=settings.service.name,
+                clock=clock,
+                lease=timedelta(seconds=settings.intake.lease_seconds),
+                # A name of its own: the service's leases are not ours to give back, nor ours the service's.
+                name=f"tick-{os.getpid()}",
+            )
+            while await worker.step():
+                pass
+    finally:
+        await post.close()
     keys = [reminders.notice_key(one.reminder_id) for one in sent]
     with house.database.read() as session:
         return sent, sum(outbox.count_failing(session, some) for some in batches(keys, 500))
@@ -481,15 +486,23 @@ def make_desk(house: House, console: Console) -> Desk:
 
 
 def make_post(house: House) -> Post:
-    """The relay where one is set, else the folder."""
-    relay = house.settings.mail.relay
-    if not relay.host:
+    """The relay where one is set, else the folder. Raises SettingsProblem where the relay's authority cannot be used."""
+    if not house.settings.mail.relay.host:
         return FolderPost(house.outgoing_dir)
+    return make_relay_post(house.settings.mail.relay)
+
+
+def make_relay_post(relay: Relay) -> RelayPost:
+    """Raises SettingsProblem where the certificate authority cannot be used."""
+    try:
+        tls = verified_tls(relay.authority_file) if relay.starttls else None
+    except OSError:
+        raise SettingsProblem(f"mail.relay.authority_file: {relay.authority_file} is no certificate in PEM") from None
     return RelayPost(
         RelayAddress(
             host=relay.host,
             port=relay.port,
-            starttls=relay.starttls,
+            tls=tls,
             username=relay.username,
             password=relay.password.get_secret_value(),
             timeout_seconds=relay.timeout_seconds,

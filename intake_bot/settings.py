@@ -99,6 +99,9 @@ class Relay(_Section):
     host: str = Field("", description="The relay's host name; empty: write .eml files instead.")
     port: int = Field(587, ge=1, le=65535, description="")
     starttls: bool = Field(True, description="Refuse to send without a verified TLS connection.")
+    authority_file: Path | None = Field(
+        None, description="The certificate authority to believe, as PEM, where it is none of the system's."
+    )
     username: str = Field("", description="")
     password: SecretStr = Field(SecretStr(""), description="")
     timeout_seconds: float = Field(30, gt=0, description="")

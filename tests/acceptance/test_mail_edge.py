@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import smtplib
 import ssl
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from sqlmodel import col, select
 
 from acceptance.harness import TO, House, mail
+from acceptance.test_in_process import house as open_house
+from conftest import FRIDAY_1640
 from fakes.certificates import make_certificate
+from fakes.fake_relay import HANG_UP, FakeRelay
+from intake_bot.service import Service
+from storage.tables import Case, Outgoing
 
 
 @pytest.mark.parametrize(
@@ -53,3 +63,66 @@ def test_mail_comes_in_over_tls_and_doctor_knows_how_long_the_certificate_holds(
         return f"{finding['level']}: {finding['says']}"
 
     assert says().startswith("note: the certificate runs out on")
+
+
+async def test_a_letter_tried_again_is_the_same_and_its_bounce_finds_it(tmp_path: Path) -> None:
+    """The connection dies after the dot, so that the letter goes twice: with one Message-ID. Then it comes back."""
+    now = FRIDAY_1640
+    shown = io.StringIO()
+    async with FakeRelay() as relay, asyncio.timeout(30):
+        relay.told["DOT"].append(HANG_UP)
+        opened = open_house(
+            tmp_path,
+            INTAKE_BOT_MAIL_RELAY_HOST="127.0.0.1",
+            INTAKE_BOT_MAIL_RELAY_PORT=str(relay.port),
+            INTAKE_BOT_MAIL_RELAY_STARTTLS="false",
+        )
+        service = Service(opened, console=Console(file=shown, width=200), clock=lambda: now)
+        await service.start()
+        await service._accept_mail(mail(), {"from": "dsl@brookfield.example", "to": [TO]})
+        while not relay.messages:
+            await asyncio.sleep(0.01)
+        now += timedelta(seconds=5)
+        await service.settle()
+        first, again = relay.messages
+        assert first == again
+        sender = next(command for command in relay.commands if command.startswith("MAIL FROM:<lado+b-"))
+        address = sender.removeprefix("MAIL FROM:<").partition(">")[0]
+        bounce = (
+            b"From: Mail Delivery System <mailer-daemon@mx.school.example>\r\nSubject: Undelivered Mail\r\n\r\n"
+            b"Your message could not be delivered.\r\n"
+        )
+        await service._accept_mail(bounce, {"from": "<>", "to": [address]})
+        await service.settle()
+        await service.stop()
+    with opened.database.read() as session:
+        case = session.exec(select(Case)).one()
+        letter = session.exec(select(Outgoing).where(col(Outgoing.channel) == "mail")).one()
+    opened.close()
+    assert (letter.state, letter.bounced_at) == ("done", now)
+    assert case.remarks[-1] == "not_delivered"
+    assert f"{case.reference}: our letter could not be delivered (bounced). Telephone them." in shown.getvalue()
+
+
+async def test_a_letter_refused_for_good_is_parked_and_the_desk_is_told(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    async with FakeRelay() as relay, asyncio.timeout(30):
+        relay.told["RCPT"].append("550 no such user")
+        opened = open_house(
+            tmp_path,
+            INTAKE_BOT_MAIL_RELAY_HOST="127.0.0.1",
+            INTAKE_BOT_MAIL_RELAY_PORT=str(relay.port),
+            INTAKE_BOT_MAIL_RELAY_STARTTLS="false",
+        )
+        service = Service(opened, console=Console(file=shown, width=200), clock=lambda: FRIDAY_1640)
+        await service.start()
+        await service._accept_mail(mail(), {"from": "dsl@brookfield.example", "to": [TO]})
+        await service.settle()
+        await service.stop()
+    with opened.database.read() as session:
+        case = session.exec(select(Case)).one()
+        letter = session.exec(select(Outgoing).where(col(Outgoing.channel) == "mail")).one()
+    opened.close()
+    assert (letter.state, letter.error, relay.messages) == ("parked", "recipient_refused", [])
+    assert case.remarks[-1] == "not_delivered"
+    assert f"{case.reference}: our letter could not be delivered (recipient_refused). Telephone" in shown.getvalue()
