@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from intake_bot import backup_commands, keys_commands, retention_commands, search_commands
+from intake_bot import backup_commands, keys_commands, retention_commands, search_commands, senders_commands
 from intake_bot.command import (
     DEFAULT_DATA,
     EXIT_FAILED,
@@ -52,6 +52,7 @@ backup_commands.add_to(app)
 keys_commands.add_to(app)
 retention_commands.add_to(app)
 search_commands.add_to(app)
+senders_commands.add_to(app)
 
 
 def main() -> None:

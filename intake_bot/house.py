@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from intake_bot.casework.directory import DirectoryRules
 from intake_bot.casework.letters import Letterhead, Letters
 from intake_bot.casework.practice import ONE_MONTH, TRIAGE, Practice, RetentionRules
 from intake_bot.settings import Settings, SettingsProblem
@@ -143,5 +144,9 @@ def make_practice(settings: Settings, vault: Vault) -> Practice:
         address=settings.mail.address,
         acknowledgements_per_address=settings.mail.acknowledgements_per_address,
         acknowledgements_same_words=settings.mail.acknowledgements_same_words,
+        directory=DirectoryRules(
+            ours=(settings.service.authority, *settings.service.local_authority_names),
+            shared=settings.mail.shared_domains,
+        ),
         retention=RetentionRules(**settings.retention.model_dump()),
     )

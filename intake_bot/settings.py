@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic.fields import FieldInfo
 
 from intake_bot.casework.calendar import WorkingCalendar
+from intake_bot.casework.directory import SHARED_DOMAINS
 from intake_bot.casework.plan import ReminderPlan
 from intake_bot.casework.targets import Rule
 from intake_bot.mail.clients import parse_networks
@@ -39,6 +40,9 @@ class Service(_Section):
     """Who runs this."""
 
     authority: str = Field("the council", description="The authority's name, as it appears in letters.")
+    local_authority_names: tuple[str, ...] = Field(
+        (), description="Other names of the authority in lists of schools, so that its own are told from another's."
+    )
     name: str = Field("Designated Officer Service", description="The service's name, as it appears in letters.")
     reference_prefix: str = Field(
         "LADO", pattern=r"^[A-Z]{2,8}$", description="What every reference begins with, in capitals."
@@ -155,6 +159,10 @@ class Mail(_Section):
     )
     acknowledgements_same_words: int = Field(
         2, ge=0, description="The same, for messages that say the same words each time."
+    )
+    shared_domains: tuple[str, ...] = Field(
+        SHARED_DOMAINS,
+        description="Domains that many share, so that they name no known sender. A star stands for any country's ending.",
     )
     relay: Relay = Field(default_factory=Relay, description="")
 

@@ -48,7 +48,7 @@ def card_panel(card: CaseCard, zone: ZoneInfo) -> RenderableType:
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()
     facts.add_row("Received", f"{say_time(card.received_at, zone)}, by {card.channel}")
-    facts.add_row("From", card.sector or "Sector not known")
+    facts.add_row("From", Text(card.came_from))
     if card.category is not None and card.threshold is not None:
         facts.add_row(
             "Suggestion",

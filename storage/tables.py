@@ -267,7 +267,8 @@ class Outgoing(SQLModel, table=True):
 class KnownSender(SQLModel, table=True):
     """An organisation that writes from a mail domain, as a list says. Public facts about organisations, no content.
 
-    ``elsewhere`` is the list's own word on whether it is another authority's; None leaves that to ``authority``.
+    ``source`` is which list; ``trust`` is who runs it beside others; ``elsewhere`` is the list's own word on whether it is
+    another authority's, and None leaves that to ``authority``.
     """
 
     __tablename__ = "known_senders"
@@ -276,6 +277,7 @@ class KnownSender(SQLModel, table=True):
     domain: str = Field(primary_key=True, index=True, max_length=255)
     organisation: str = Field(max_length=200)
     kind: str | None = Field(default=None, max_length=100)
+    trust: str | None = Field(default=None, max_length=200)
     sector: str | None = Field(default=None, max_length=64)
     authority: str | None = Field(default=None, max_length=100)
     elsewhere: bool | None = None

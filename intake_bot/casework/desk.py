@@ -47,7 +47,7 @@ class DueTime:
 
 @dataclass(frozen=True, slots=True)
 class CaseCard:
-    """One glance at a case. No name, no quotation, no subject line: safe for the duty channel."""
+    """One glance at a case. No person's name, no quotation, no subject line: safe for the duty channel."""
 
     case_id: str
     reference: str
@@ -72,6 +72,19 @@ class CaseCard:
     """How many messages are on the case."""
     no_names: bool
     restricted: bool
+    organisation: str | None = None
+    """Who writes from the sender's mail domain, as the imported lists say."""
+    sender_trust: str = "none"
+    """Of the message that opened the case."""
+
+    @property
+    def came_from(self) -> str:
+        """Sector and organisation, and on what evidence. Where no names are wanted, the organisation is not said."""
+        sector = self.sector or "Sector not known"
+        if self.organisation is None or self.no_names:
+            return sector
+        proof = "whose sender is proven" if self.sender_trust == "pass" else "whose sender is not proven"
+        return f"{sector}: {self.organisation}, going by the mail domain, {proof}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from intake_bot.casework.calendar import WorkingCalendar
+from intake_bot.casework.directory import DirectoryRules
 from intake_bot.casework.letters import Letters
 from intake_bot.casework.plan import ReminderPlan
 from intake_bot.casework.targets import Rule
@@ -72,6 +73,7 @@ class Practice:
     acknowledgements_per_address: int
     acknowledgements_same_words: int
     retention: RetentionRules = RetentionRules()
+    directory: DirectoryRules = field(default_factory=DirectoryRules)
 
     def reply_address(self, reply_tag: str) -> str:
         local, _, domain = self.address.rpartition("@")

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlmodel import Session, col, func, select
 
-from intake_bot.casework import deadlines, desk_queue, undelivered
+from intake_bot.casework import deadlines, desk_queue, directory, undelivered
 from intake_bot.casework.desk import SYSTEM, Notice, NoticeKind
 from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, TRIAGE, Practice
 from intake_bot.casework.sectors import sector_of
@@ -212,6 +212,11 @@ def _open_case(
         remarks.append(Remark.FILED_UNREAD)
     elif suggestion is None:
         remarks.append(Remark.NO_SUGGESTION)
+    # An address that failed authentication may be anybody's, and names nobody.
+    sender = None if incoming.sender_trust == "fail" else incoming.sender
+    known = directory.look_up(session, practice.directory, sender)
+    if known is not None and known.elsewhere:
+        remarks.append(Remark.OTHER_AUTHORITY)
     case = Case(
         id=case_id,
         key_id=incoming.key_id,
@@ -220,7 +225,9 @@ def _open_case(
         status=Status.NEW,
         channel=incoming.channel,
         received_at=incoming.received_at,
-        sector=sector_of(incoming.sender),
+        organisation=known.organisation if known else None,
+        sector=(known.sector if known else None) or sector_of(incoming.sender),
+        elsewhere=known.elsewhere if known else None,
         no_names=asks_for_no_names(f"{incoming.subject}\n{incoming.body_text}"),
         category=suggestion.category if suggestion else None,
         threshold=suggestion.threshold if suggestion else None,

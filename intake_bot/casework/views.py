@@ -97,6 +97,11 @@ def card(session: Session, case: Case) -> CaseCard:
         messages=session.exec(select(func.count()).select_from(Message).where(*arrived)).one(),
         no_names=case.no_names,
         restricted=case.restricted,
+        organisation=case.organisation,
+        sender_trust=session.exec(
+            select(Message.sender_trust).where(col(Message.case_id) == case.id, col(Message.opened_case))
+        ).first()
+        or "none",
     )
 
 
@@ -184,6 +189,7 @@ def case_json(case: Case) -> dict[str, Any]:
         "channel": case.channel,
         "received_at": rfc3339(case.received_at),
         "organisation": case.organisation,
+        "other_authority": case.elsewhere,
         "sector": case.sector,
         "officer": case.officer,
         "no_names": case.no_names,

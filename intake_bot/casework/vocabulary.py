@@ -104,6 +104,7 @@ class Remark(StrEnum):
     NO_SUGGESTION = "no_suggestion"
     FILED_UNREAD = "filed_unread"
     NOT_DELIVERED = "not_delivered"
+    OTHER_AUTHORITY = "other_authority"
     PURGED = "purged"
 
     @property
@@ -120,5 +121,6 @@ class Remark(StrEnum):
             Remark.NO_SUGGESTION: "No suggestion could be made: read it in full",
             Remark.FILED_UNREAD: "Could not be read and was filed as it is: open the original",
             Remark.NOT_DELIVERED: "A letter of ours did not arrive: telephone",
+            Remark.OTHER_AUTHORITY: "By its mail domain the sender is another authority's: check whose case this is",
             Remark.PURGED: "Purged: its content was destroyed, as retention asks; the coded facts are kept",
         }[self]

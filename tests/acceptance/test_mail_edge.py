@@ -126,3 +126,13 @@ async def test_a_letter_refused_for_good_is_parked_and_the_desk_is_told(tmp_path
     assert (letter.state, letter.error, relay.messages) == ("parked", "recipient_refused", [])
     assert case.remarks[-1] == "not_delivered"
     assert f"{case.reference}: our letter could not be delivered (recipient_refused). Telephone" in shown.getvalue()
+
+
+def test_lists_of_known_senders_are_imported_and_printed(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    (tmp_path / "list.csv").write_text("domain,organisation\noak.example,Oak School\n,nobody\n", encoding="utf-8")
+    assert house.run("senders", "import", "list.csv").startswith("1 senders are known from this list")
+    assert "line 3 has no domain" in house.last_error
+    (row,) = house.json("senders", "list")
+    assert (row["domain"], row["organisation"], row["source"]) == ("oak.example", "Oak School", "list")
+    house.run("senders", "import", "absent.csv", expect=1)

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("domain", AutoString(length=255), nullable=False),
         sa.Column("organisation", AutoString(length=200), nullable=False),
         sa.Column("kind", AutoString(length=100), nullable=True),
+        sa.Column("trust", AutoString(length=200), nullable=True),
         sa.Column("sector", AutoString(length=64), nullable=True),
         sa.Column("authority", AutoString(length=100), nullable=True),
         sa.Column("elsewhere", sa.Boolean(), nullable=True),
