@@ -160,6 +160,11 @@ class Mail(_Section):
     acknowledgements_same_words: int = Field(
         2, ge=0, description="The same, for messages that say the same words each time."
     )
+    sender_cards_per_hour: int = Field(
+        20,
+        ge=1,
+        description="Cards of one sender within an hour; the cases beyond are told in one line with their count.",
+    )
     shared_domains: tuple[str, ...] = Field(
         SHARED_DOMAINS,
         description="Domains that many share, so that they name no known sender. A star stands for any country's ending.",

@@ -104,6 +104,11 @@ def notice_sentence(notice: Notice, zone: ZoneInfo) -> str:
             return (
                 f"{notice.reference or 'A letter'}: our letter could not be delivered ({notice.code}). Telephone them."
             )
+        case NoticeKind.FOLDED:
+            return (
+                f"{notice.count} more from one sender, beyond the usual: made cases without cards of their own. "
+                "See: intake-bot cases"
+            )
 
 
 def suggestion_text(suggestion: Suggestion, text: str) -> RenderableType:

@@ -6,7 +6,7 @@ is one row whose id travels with the post.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -71,6 +71,7 @@ def put(
     mail_id: str | None = None,
     address_key: str | None = None,
     words_key: str | None = None,
+    not_before: datetime | None = None,
 ) -> str | None:
     """Add a row in the caller's transaction. Gives its id, or None where ``key`` is there already.
 
@@ -88,7 +89,7 @@ def put(
             kind=kind,
             case_id=case_id,
             created_at=now,
-            available_at=now,
+            available_at=not_before or now,
             mail_id=mail_id,
             bounce_tag=vault.tag("bounce", identity) if via is Via.MAIL else None,
             address_key=address_key,
@@ -100,6 +101,17 @@ def put(
     )
     session.flush()
     return identity
+
+
+def amend(session: Session, vault: Vault, key: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:
+    """Change what a row of our own words says, while nobody has taken it. False where there is no such row to change."""
+    row = session.exec(select(Outgoing).where(col(Outgoing.key) == key).with_for_update()).one_or_none()
+    if row is None or row.claims:
+        return False
+    place = Place("outbox", row.id, "content", row.case_id)
+    row.content = vault.seal_json(place, change(vault.open_json(place, row.content)), key=vault.keys.service_key)
+    session.add(row)
+    return True
 
 
 def take(

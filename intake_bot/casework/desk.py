@@ -135,6 +135,7 @@ class NoticeKind(StrEnum):
     PARKED = "parked"
     UNFILED = "unfiled"
     DELIVERY_FAILED = "delivery_failed"
+    FOLDED = "folded"
 
 
 @dataclass(frozen=True, slots=True)

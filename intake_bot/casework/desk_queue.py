@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
 
 from intake_bot.casework.desk import Actor, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
+from intake_bot.casework.vocabulary import Remark
 from storage import outbox
 from storage.outbox import Kind, Via
 from storage.tables import Case
+
+FOLDED_TOGETHER = timedelta(minutes=10)
 
 
 def post_card(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:
@@ -46,9 +49,16 @@ def post_card_anew(session: Session, practice: Practice, case: Case, *, now: dat
 
 
 def update_card(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:
-    """The case has changed: count its revision up and have the card drawn anew, from whatever is then true."""
+    """The case has changed: count its revision up and have the card drawn anew, from whatever is then true.
+
+    A case that was folded gets its card now: somebody has to do with it.
+    """
     case.revision += 1
     session.add(case)
+    if Remark.FOLDED in case.remarks:
+        case.remarks = [remark for remark in case.remarks if remark != Remark.FOLDED]
+        post_card(session, practice, case, now=now)
+        return
     outbox.put(
         session,
         practice.vault,
@@ -59,6 +69,23 @@ def update_card(session: Session, practice: Practice, case: Case, *, now: dateti
         content={"revision": case.revision},
         case_id=case.id,
     )
+
+
+def fold_card(session: Session, practice: Practice, sender_key: str, *, now: datetime) -> None:
+    """Instead of a card: one line for all that a sender's cases of these ten minutes would fill, when they are over."""
+    begins = now - (now - datetime.min.replace(tzinfo=UTC)) % FOLDED_TOGETHER
+    key = f"folded:{sender_key}:{begins:%Y-%m-%dT%H:%M}"
+    if not outbox.amend(session, practice.vault, key, lambda line: line | {"count": line["count"] + 1}):
+        outbox.put(
+            session,
+            practice.vault,
+            key=key,
+            via=Via.DESK,
+            kind=Kind.NOTICE,
+            now=now,
+            content=notice_to_json(Notice(NoticeKind.FOLDED)),
+            not_before=begins + FOLDED_TOGETHER,
+        )
 
 
 def post_notice(

@@ -21,6 +21,7 @@ _BOUNCE = "b-"
 # No case's reply tag holds a hyphen.
 
 ACKNOWLEDGEMENT_WINDOW = timedelta(hours=24)
+FOLDING_WINDOW = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class Practice:
     acknowledgements_per_address: int
     acknowledgements_same_words: int
     retention: RetentionRules = RetentionRules()
+    sender_cards_per_hour: int = 20
+    """New cases of one sender beyond which cards are folded into one line."""
     directory: DirectoryRules = field(default_factory=DirectoryRules)
 
     def reply_address(self, reply_tag: str) -> str:

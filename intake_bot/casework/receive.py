@@ -17,7 +17,7 @@ from sqlmodel import Session, col, func, select
 
 from intake_bot.casework import deadlines, desk_queue, directory, undelivered
 from intake_bot.casework.desk import SYSTEM, Notice, NoticeKind
-from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, TRIAGE, Practice
+from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW, TRIAGE, Practice
 from intake_bot.casework.sectors import sector_of
 from intake_bot.casework.vocabulary import DOCUMENT_FAULTS, Remark, Status
 from storage import audit, outbox, spool
@@ -257,10 +257,35 @@ def _open_case(
     else:
         remarks.append(refusal)
         audit.record(session, case.id, at=now, actor=str(SYSTEM), act="not_acknowledged", code=refusal)
+    sender_key = _sender_key(practice, incoming)
+    fold = sender_key is not None and _beyond_the_usual(session, practice, incoming, sender_key)
+    if fold:
+        remarks.append(Remark.FOLDED)
     case.remarks = [str(remark) for remark in remarks]
     session.add(case)
-    desk_queue.post_card(session, practice, case, now=now)
+    if fold and sender_key is not None:
+        desk_queue.fold_card(session, practice, sender_key, now=now)
+    else:
+        desk_queue.post_card(session, practice, case, now=now)
     return Filed(Outcome.OPENED, incoming.id, case.id, case.reference, acknowledged=refusal is None)
+
+
+def _beyond_the_usual(session: Session, practice: Practice, incoming: Incoming, sender_key: str) -> bool:
+    """Whether the sender has opened more cases within the hour than get cards of their own, this one among them.
+
+    Counted by what authentication found, too: a forger's flood must not fold the cards of the sender whose name it bears.
+    """
+    opened = session.exec(
+        select(func.count())
+        .select_from(Message)
+        .where(
+            col(Message.sender_key) == sender_key,
+            col(Message.sender_trust) == incoming.sender_trust,
+            col(Message.opened_case),
+            col(Message.received_at) > incoming.received_at - FOLDING_WINDOW,
+        )
+    ).one()
+    return opened > practice.sender_cards_per_hour
 
 
 def _join_case(

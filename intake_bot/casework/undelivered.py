@@ -31,6 +31,6 @@ def report(
         detail={"letter": letter_id},
     )
     if case is not None and Remark.NOT_DELIVERED not in case.remarks:
-        case.remarks = [*case.remarks, Remark.NOT_DELIVERED]
+        case.remarks = [*case.remarks, Remark.NOT_DELIVERED.value]
         session.add(case)
         desk_queue.update_card(session, practice, case, now=now)

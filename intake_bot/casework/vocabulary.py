@@ -105,6 +105,7 @@ class Remark(StrEnum):
     FILED_UNREAD = "filed_unread"
     NOT_DELIVERED = "not_delivered"
     OTHER_AUTHORITY = "other_authority"
+    FOLDED = "folded"
     PURGED = "purged"
 
     @property
@@ -122,5 +123,6 @@ class Remark(StrEnum):
             Remark.FILED_UNREAD: "Could not be read and was filed as it is: open the original",
             Remark.NOT_DELIVERED: "A letter of ours did not arrive: telephone",
             Remark.OTHER_AUTHORITY: "By its mail domain the sender is another authority's: check whose case this is",
+            Remark.FOLDED: "One of very many from one sender: it has no card of its own until somebody takes it up",
             Remark.PURGED: "Purged: its content was destroyed, as retention asks; the coded facts are kept",
         }[self]
