@@ -57,9 +57,9 @@ format: $(VENV)/.installed-dev
 
 # Needs uv (https://docs.astral.sh/uv/): one lock for every Python from 3.11 and every platform, with hashes.
 lock:
-	uv pip compile pyproject.toml --extra postgres --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra postgres --extra mx --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --custom-compile-command "make lock" -q -o requirements.lock
-	uv pip compile pyproject.toml --extra postgres --group dev -c requirements.lock --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra postgres --extra mx --group dev -c requirements.lock --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-package intake-bot --custom-compile-command "make lock" -q \
 	  -o requirements-dev.lock
 

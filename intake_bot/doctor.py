@@ -6,6 +6,7 @@ import asyncio
 import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from typing import Literal
 
 from cryptography import x509
@@ -119,6 +120,8 @@ def _mail(house: House) -> list[Finding]:
         findings.append(
             Finding("mail", "note", "mail.authserv_id is not set: no sender's authentication is known to the desk")
         )
+    if mail.verify_senders and any(find_spec(name) is None for name in ("authheaders", "dkim", "dns", "spf")):
+        findings.append(Finding("mail", "bad", "mail.verify_senders is on: install intake-bot[mx] for it"))
     return [
         *(findings or [Finding("mail", "ok", f"{mail.protocol} on {mail.host}:{mail.port}")]),
         *_certificate(mail, now=datetime.now(UTC)),

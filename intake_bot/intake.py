@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from intake_bot.casework.receive import Filed, Incoming, file, place
 from intake_bot.casework.text_read import text_read
 from intake_bot.mail.addresses import is_plain
 from intake_bot.mail.reading import Reading
+from intake_bot.mail.trust import Trust
 from intake_bot.sandbox import SandboxFailed
 from storage import audit, spool
 from storage.engine import Database
@@ -45,6 +46,12 @@ class Triager(Protocol):
     async def suggest(self, text: str, *, subject: str, sender: str | None) -> Suggestion: ...
 
 
+class Verifier(Protocol):
+    """Finds out whether the sender is the sender, where no mail server of ours has said so. Raises SandboxFailed."""
+
+    async def verdict(self, raw: bytes, envelope: dict[str, Any]) -> Trust: ...
+
+
 Interpret = Callable[[bytes], Act]
 """What an officer asked for, from a Slack payload. Raises ValueError on a foreign one."""
 
@@ -61,6 +68,7 @@ class IntakeWorker:
     clock: Callable[[], datetime]
     lease: timedelta
     name: str
+    verifier: Verifier | None = None
 
     async def step(self) -> bool:
         """Deal with the next arrival; False where there is none."""
@@ -101,10 +109,20 @@ class IntakeWorker:
     async def _email(self, arrival: Arrival) -> Filed | None:
         reading = await self.reader.read(arrival.raw, arrival.envelope)
         incoming = incoming_from(arrival, reading)
+        if self.verifier is not None and incoming.sender_trust == "none":
+            incoming = replace(incoming, sender_trust=await self._verdict(self.verifier, arrival))
         suggestion = None
         if await asyncio.to_thread(self._opens_case, incoming):
             suggestion = await self._suggest(incoming)
         return await asyncio.to_thread(self._file, incoming, suggestion)
+
+    async def _verdict(self, verifier: Verifier, arrival: Arrival) -> Trust:
+        """``none`` where it cannot be found out: the case waits for no name server."""
+        try:
+            return await verifier.verdict(arrival.raw, arrival.envelope)
+        except SandboxFailed as failure:
+            log.warning("the sender of %s could not be verified: %s", arrival.id, failure.code)
+            return "none"
 
     async def _suggest(self, incoming: Incoming) -> Suggestion | None:
         """A suggestion, or None: triage may fail, and the case does not wait for it."""

@@ -30,7 +30,7 @@ class SandboxFailed(Exception):
 
 
 class Sandbox:
-    """One child process for one kind of work (``read`` or ``triage``), started when first needed.
+    """One child process for one kind of work (``read``, ``triage`` or ``verify``), started when first needed.
 
     Requests queue: one at a time. After a failure the next request gets a fresh child.
     """

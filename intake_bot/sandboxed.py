@@ -1,6 +1,7 @@
 """The sandbox's inside: reads a frame, works, answers with JSON, until its input closes.
 
-It is started as ``python -m intake_bot.sandboxed WORK MEMORY_MIB`` and knows no secret, no database and no socket.
+It is started as ``python -m intake_bot.sandboxed WORK MEMORY_MIB`` and knows no secret, no database and no socket, but that
+the work of verifying senders asks the name servers.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def main() -> None:
     limit = memory_mib * 1024 * 1024
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    serve(_reader() if work == "read" else _triager())
+    serve({"read": _reader, "triage": _triager, "verify": _verifier}[work]())
 
 
 def serve(work: Work) -> None:
@@ -91,6 +92,18 @@ def _triager() -> Work:
             body.decode("utf-8", "replace"), subject=request["subject"], sender=request["sender"]
         )
         return suggestion.to_json()
+
+    return work
+
+
+def _verifier() -> Work:
+    from intake_bot.mail.verdicts import ask_dns, verdict
+
+    def work(request: dict[str, Any], body: bytes) -> dict[str, Any]:
+        if request.get("warm"):
+            return {}
+        found = verdict(body, client=request["client"], mail_from=request["mail_from"], resolve=ask_dns)
+        return {"trust": found}
 
     return work
 

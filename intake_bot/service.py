@@ -25,11 +25,12 @@ from intake_bot.delivery import DeliveryWorker
 from intake_bot.house import House
 from intake_bot.intake import IntakeWorker
 from intake_bot.mail.addresses import without_tag
-from intake_bot.mail.clients import ClientRules, parse_networks
+from intake_bot.mail.clients import ClientRules, is_within, parse_networks
 from intake_bot.mail.outgoing import FolderPost, Post, RelayAddress, RelayPost, verified_tls
 from intake_bot.mail.reading import Reading
 from intake_bot.mail.server import Listening, MailServer
 from intake_bot.mail.tls import Certificate, CertificateProblem
+from intake_bot.mail.trust import Trust
 from intake_bot.sandbox import Sandbox, SandboxFailed
 from intake_bot.settings import Mail, Relay, Settings, SettingsProblem
 from intake_bot.terminal import TerminalDesk
@@ -59,6 +60,9 @@ BACKUP_PAUSE = timedelta(hours=1)
 BACKUP_LOCK = 0x1A7A_B0A
 STOP_SECONDS = 15.0
 """How long stopping waits for what is in hand; supervisors commonly send SIGKILL after 90 s, some after 30."""
+VERIFY_MEMORY_MIB = 1024
+VERIFY_SECONDS = 20.0
+"""As long as RFC 7208 section 4.6.4 gives SPF; the case waits no longer for its sender's name servers."""
 TRIAGE_MEMORY_MIB = 4096
 """Address space, not resident memory: the NLP libraries map far more than they use."""
 
@@ -88,6 +92,23 @@ class SandboxReader:
         }
         answer = await self.sandbox.call(request, raw, seconds=self._seconds)
         return Reading.from_json(answer["reading"])
+
+
+class SandboxVerifier:
+    """Verifies senders in a child process. What a relay of ours hands over came from elsewhere: of that it knows nothing."""
+
+    def __init__(self, mail: Mail) -> None:
+        self.sandbox = Sandbox("verify", memory_mib=VERIFY_MEMORY_MIB)
+        self._relays = parse_networks(mail.relays)
+
+    async def verdict(self, raw: bytes, envelope: dict[str, Any]) -> Trust:
+        client = str(envelope.get("client", ""))
+        if is_within(client, self._relays):
+            return "none"
+        request = {"client": client, "mail_from": envelope["from"]}
+        answer = await self.sandbox.call(request, raw, seconds=VERIFY_SECONDS)
+        found: Trust = {"pass": "pass", "fail": "fail"}.get(answer["trust"], "none")  # type: ignore[assignment]
+        return found
 
 
 class SandboxTriager:
@@ -151,6 +172,7 @@ class Service:
             self.slack = SlackConnection(build_app(slack_settings, _SlackPorts(self)), slack_settings, clock)
         self.desk: Desk = desk or make_desk(house, console)
         self.reader = SandboxReader(house)
+        self.verifier = SandboxVerifier(settings.mail) if settings.mail.verify_senders else None
         self.triager = SandboxTriager(settings.triage.timeout_seconds) if settings.triage.enabled else None
         self.mail = MailServer(_listening(house), self._accept_mail)
         lease = timedelta(seconds=settings.intake.lease_seconds)
@@ -159,10 +181,14 @@ class Service:
             practice=house.practice,
             reader=self.reader,
             triager=self.triager,
+            verifier=self.verifier,
             interpret=_interpret,
             clock=clock,
-            # A message may take its full time to read and then to triage.
-            lease=lease + timedelta(seconds=settings.intake.reading_timeout_seconds + settings.triage.timeout_seconds),
+            # A message may take its full time to read, to verify and then to triage.
+            lease=lease
+            + timedelta(
+                seconds=settings.intake.reading_timeout_seconds + VERIFY_SECONDS + settings.triage.timeout_seconds
+            ),
             name=self._name,
         )
         self._post = make_post(house)
@@ -223,6 +249,8 @@ class Service:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._post.close()
         await self.reader.sandbox.stop()
+        if self.verifier is not None:
+            await self.verifier.sandbox.stop()
         if self.triager is not None:
             await self.triager.stop()
         self._acceptance.close()

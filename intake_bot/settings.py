@@ -130,6 +130,11 @@ class Mail(_Section):
         description="The name in Authentication-Results by which your own mail server is known; empty: none is read. "
         "unnamed: it names none (Exchange Online), and the topmost field of all is its own.",
     )
+    verify_senders: bool = Field(
+        False,
+        description="true: test SPF, DKIM and DMARC here, of mail from other clients than relays, where no mail server of "
+        "yours does. Needs the extra packages of intake-bot[mx] and DNS.",
+    )
     max_message_mib: int = Field(50, ge=1, le=150, description="The largest message accepted, in MiB.")
     max_recipients: int = Field(100, ge=1, description="Recipients of one message; more get 452 and come again.")
     networks: tuple[str, ...] = Field(

@@ -49,7 +49,7 @@ class Clients:
 
     def allowed(self, client: str) -> bool:
         """Whether the address may connect at all; loopback always may, and so may what is no IP address (a socket file)."""
-        return _within(client, (*LOOPBACK, *self._rules.networks))
+        return is_within(client, (*LOOPBACK, *self._rules.networks))
 
     def arrive(self, client: str) -> bool:
         """Count a connection; False, and not counted, where the client has as many as it may."""
@@ -86,7 +86,7 @@ class Clients:
         return True
 
     def _is_relay(self, client: str) -> bool:
-        return _within(client, self._rules.relays)
+        return is_within(client, self._rules.relays)
 
     def _forget_quiet(self, now: float) -> None:
         """After a minute of quiet an allowance is full, and as good as none; were all busy, all are forgotten."""
@@ -117,7 +117,8 @@ def _address(client: str) -> IPv4Address | IPv6Address | None:
     return address
 
 
-def _within(client: str, networks: Iterable[Network]) -> bool:
+def is_within(client: str, networks: Iterable[Network]) -> bool:
+    """Whether a client's address lies in one of the networks; what is no IP address is on this machine, and does."""
     address = _address(client)
     return address is None or any(address in network for network in networks)
 

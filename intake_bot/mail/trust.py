@@ -44,11 +44,10 @@ def sender_trust(results: Iterable[str], *, authserv_id: str | None, from_addres
         # DMARC that did not conclude (no policy, a DNS fault) leaves the question to what it is made of.
         if passed or any(result == "pass" for result, _ in dmarc):
             return "pass" if passed else "none"
-    aligned = any(
-        method in {"spf", "dkim"} and result == "pass" and _aligned(tested, domain)
-        for method, result, tested in methods
+    spoken_for = any(
+        method in {"spf", "dkim"} and result == "pass" and aligned(tested, domain) for method, result, tested in methods
     )
-    return "pass" if aligned else "none"
+    return "pass" if spoken_for else "none"
 
 
 def _trusted(results: Iterable[str], authserv_id: str) -> list[str] | None:
@@ -120,7 +119,7 @@ def _tested_domain(properties: Iterable[object]) -> str:
     return ""
 
 
-def _aligned(tested: str, domain: str) -> bool:
+def aligned(tested: str, domain: str) -> bool:
     """The tested domain is the From domain or lies under it.
 
     The other direction, a parent speaking for its child, is safe only beneath public suffixes (``*.sch.uk``), of

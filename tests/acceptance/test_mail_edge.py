@@ -18,8 +18,10 @@ from acceptance.test_in_process import house as open_house
 from conftest import FRIDAY_1640
 from fakes.certificates import make_certificate
 from fakes.fake_relay import HANG_UP, FakeRelay
-from intake_bot.service import Service
-from storage.tables import Case, Outgoing
+from intake_bot.sandbox import SandboxFailed
+from intake_bot.service import SandboxVerifier, Service
+from intake_bot.settings import Mail
+from storage.tables import Case, Message, Outgoing
 
 
 @pytest.mark.parametrize(
@@ -136,3 +138,38 @@ def test_lists_of_known_senders_are_imported_and_printed(tmp_path: Path) -> None
     (row,) = house.json("senders", "list")
     assert (row["domain"], row["organisation"], row["source"]) == ("oak.example", "Oak School", "list")
     house.run("senders", "import", "absent.csv", expect=1)
+
+
+@pytest.mark.parametrize(
+    ("says", "trust"), [("pass", "pass"), ("fail", "fail"), (SandboxFailed("timeout"), "none")], ids=str
+)
+async def test_where_nobody_else_verifies_senders_we_do_and_a_case_is_made_either_way(
+    says: str | SandboxFailed, trust: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def verdict(self: SandboxVerifier, raw: bytes, envelope: dict[str, object]) -> str:
+        assert (raw, envelope["client"]) == (mail(), "192.0.2.1")
+        if isinstance(says, SandboxFailed):
+            raise says
+        return says
+
+    monkeypatch.setattr(SandboxVerifier, "verdict", verdict)
+    opened = open_house(tmp_path, INTAKE_BOT_MAIL_VERIFY_SENDERS="true")
+    service = Service(opened, console=Console(file=io.StringIO()), clock=lambda: FRIDAY_1640)
+    await service.start()
+    await service._accept_mail(mail(), {"from": "dsl@brookfield.example", "to": [TO], "client": "192.0.2.1"})
+    await service.settle()
+    await service.stop()
+    with opened.database.read() as session:
+        message = session.exec(select(Message).where(col(Message.opened_case))).one()
+    opened.close()
+    assert message.sender_trust == trust
+
+
+async def test_senders_are_verified_in_a_child_process_and_of_a_relay_s_mail_nothing_is_known() -> None:
+    verifier = SandboxVerifier(Mail())
+    assert await verifier.verdict(mail(), {"from": "dsl@brookfield.example", "client": "127.0.0.1"}) == "none"
+    assert verifier.sandbox.pid is None
+    # Without a From nobody's name servers are asked.
+    assert await verifier.verdict(b"Subject: none\r\n\r\nWords.\r\n", {"from": "<>", "client": "192.0.2.1"}) == "none"
+    assert verifier.sandbox.pid is not None
+    await verifier.sandbox.stop()
