@@ -255,6 +255,9 @@ class _Connection(SMTP):
         else:
             # What came in plain text behind the command is thrown away once TLS stands (RFC 3207 section 4.2).
             await super().smtp_STARTTLS(arg)
+            if self._original_transport is not None and self.session is not None and self.session.ssl is None:
+                # Closed in the middle of the handshake, by our own timer: nobody else says that the connection is lost.
+                self.connection_lost(None)
 
     @syntax("DATA")
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -75,7 +75,16 @@ class Kept(list[bytes]):
         return f"{len(self):02}"
 
 
-Connect = Callable[[], Any]
+class Connect:
+    """Connects to a server, as often as it is called."""
+
+    def __init__(self, server: MailServer) -> None:
+        self.server = server
+        self.clients: list[Client] = []
+
+    async def __call__(self) -> Client:
+        self.clients.append(Client(*await asyncio.open_connection("127.0.0.1", self.server.port)))
+        return self.clients[-1]
 
 
 @asynccontextmanager
@@ -83,17 +92,12 @@ async def listening(kept: Kept, **changes: Any) -> AsyncIterator[Connect]:
     """A server, and a way to connect to it."""
     server = MailServer(replace(LISTENING, **changes), kept.accept)
     await server.start()
-    clients: list[Client] = []
-
-    async def connect() -> Client:
-        clients.append(Client(*await asyncio.open_connection("127.0.0.1", server.port)))
-        return clients[-1]
-
+    connect = Connect(server)
     try:
         async with asyncio.timeout(20):
             yield connect
     finally:
-        for client in clients:
+        for client in connect.clients:
             client.writer.close()
         await server.stop()
 
@@ -462,6 +466,32 @@ async def test_a_client_that_knows_only_old_tls_gets_none(tmp_path: Path) -> Non
         client.writer.write(b"this is no handshake\r\n")
         await client.reader.read()  # the server gives up and closes
         assert (await (await connect()).answer()).startswith("220")
+
+
+@pytest.mark.parametrize("way", ["garbage", "hang up", "silence"])
+async def test_a_handshake_that_fails_leaves_no_connection_behind(way: str, tmp_path: Path) -> None:
+    """Else two hundred of them would close the door for everybody."""
+    files = make_certificate(tmp_path)
+    kept = Kept()
+    async with listening(kept, certificate=Certificate(*files), max_connections=1) as connect:
+        for _ in range(3):
+            client = await connect()
+            assert "STARTTLS" in await client.greet()
+            assert (await client.say(b"STARTTLS\r\n")).startswith("220")
+            if way == "garbage":
+                client.writer.write(b"this is no handshake\r\n")
+            elif way == "hang up":
+                client.writer.write(b"\x16\x03\x01")
+                client.writer.close()
+            else:
+                (connection,) = connect.server._open
+                connection._timeout_cb()  # the server's own timer makes an end
+            await client.reader.read()
+            for _ in range(20):
+                await asyncio.sleep(0)
+        client = await connect()
+        assert "STARTTLS" in await client.greet()
+    assert kept == []
 
 
 async def test_a_tls_connection_counts_once(tmp_path: Path) -> None:
