@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from intake_bot.casework import desk_queue, undelivered, views
-from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Posted
+from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Notice, NoticeKind, Posted
 from intake_bot.casework.practice import Practice
 from intake_bot.mail.compose import automatic_answer
 from intake_bot.mail.outgoing import Post
@@ -19,6 +19,9 @@ from storage.outbox import Kind, Parcel, Via
 from storage.tables import Case
 
 log = logging.getLogger(__name__)
+
+DELAY_TOLD_AFTER = timedelta(hours=1)
+"""A letter that has not left for so long is told to the desk, once a day for each cause."""
 
 
 class _Pointless(Exception):
@@ -145,6 +148,11 @@ class DeliveryWorker:
                 undelivered.report(
                     session, self.practice, letter_id=parcel.id, case_id=parcel.case_id, code=failure.code, now=now
                 )
+            if not parked and parcel.via is Via.MAIL and now - parcel.created_at > DELAY_TOLD_AFTER:
+                # Most often the relay: somebody waits for an answer, and whoever can mend it does not know yet.
+                notice = Notice(NoticeKind.DELIVERY_DELAYED, code=failure.code)
+                key = f"delayed:{failure.code}:{now:%Y-%m-%d}"
+                desk_queue.post_notice(session, self.practice, notice, key=key, now=now)
             if parked and parcel.kind is Kind.CARD_UPDATE and parcel.case_id is not None:
                 # The card is gone from the desk (somebody deleted it): the case must be seen again.
                 case = session.get_one(Case, parcel.case_id, with_for_update=True)

@@ -14,6 +14,8 @@ from sqlalchemy import text
 
 from intake_bot.casework.desk import DeliveryFailed
 from intake_bot.house import House
+from intake_bot.mail.clients import LOOPBACK as LOOPBACK_NETWORKS
+from intake_bot.mail.clients import parse_networks
 from intake_bot.mail.tls import CertificateProblem, load
 from intake_bot.sandbox import SandboxFailed
 from intake_bot.service import SandboxTriager, make_relay_post, make_slack_settings
@@ -119,6 +121,10 @@ def _mail(house: House) -> list[Finding]:
     if not mail.authserv_id:
         findings.append(
             Finding("mail", "note", "mail.authserv_id is not set: no sender's authentication is known to the desk")
+        )
+    if mail.networks and not set(parse_networks(mail.relays)) - set(LOOPBACK_NETWORKS):
+        findings.append(
+            Finding("mail", "note", "mail.relays names no mail server of yours: it is limited as any other client is")
         )
     if mail.verify_senders and any(find_spec(name) is None for name in ("authheaders", "dkim", "dns", "spf")):
         findings.append(Finding("mail", "bad", "mail.verify_senders is on: install intake-bot[mx] for it"))

@@ -104,6 +104,8 @@ def notice_sentence(notice: Notice, zone: ZoneInfo) -> str:
             return (
                 f"{notice.reference or 'A letter'}: our letter could not be delivered ({notice.code}). Telephone them."
             )
+        case NoticeKind.DELIVERY_DELAYED:
+            return f"Letters have not left for an hour ({notice.code}) and are tried again. See: intake-bot doctor"
         case NoticeKind.FOLDED:
             return (
                 f"{notice.count} more from one sender, beyond the usual: made cases without cards of their own. "

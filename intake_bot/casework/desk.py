@@ -135,6 +135,7 @@ class NoticeKind(StrEnum):
     PARKED = "parked"
     UNFILED = "unfiled"
     DELIVERY_FAILED = "delivery_failed"
+    DELIVERY_DELAYED = "delivery_delayed"
     FOLDED = "folded"
 
 

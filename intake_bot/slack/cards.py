@@ -183,6 +183,8 @@ def _notice(notice: Notice, say: Say, name: Callable[[Actor], str]) -> str:
             )
         case NoticeKind.DELIVERY_FAILED:
             return f"{reference or 'A letter'}: our letter could not be delivered ({code}). Telephone them."
+        case NoticeKind.DELIVERY_DELAYED:
+            return f"Letters have not left for an hour ({code}) and are tried again. See: intake-bot doctor"
         case NoticeKind.FOLDED:
             return (
                 f"{notice.count} more from one sender, beyond the usual: made cases without cards of their own. "

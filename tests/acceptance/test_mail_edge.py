@@ -106,6 +106,31 @@ async def test_a_letter_tried_again_is_the_same_and_its_bounce_finds_it(tmp_path
     assert f"{case.reference}: our letter could not be delivered (bounced). Telephone them." in shown.getvalue()
 
 
+async def test_letters_that_do_not_leave_are_told_to_the_desk_after_an_hour_once(tmp_path: Path) -> None:
+    now = FRIDAY_1640
+    shown = io.StringIO()
+    async with FakeRelay() as relay, asyncio.timeout(30):
+        opened = open_house(
+            tmp_path,
+            INTAKE_BOT_MAIL_RELAY_HOST="127.0.0.1",
+            INTAKE_BOT_MAIL_RELAY_PORT=str(relay.port),
+            INTAKE_BOT_MAIL_RELAY_STARTTLS="false",
+        )
+        relay.told["MAIL"].extend(["451 later"] * 4)
+        service = Service(opened, console=Console(file=shown, width=200), clock=lambda: now)
+        await service.start()
+        await service._accept_mail(mail(), {"from": "dsl@brookfield.example", "to": [TO]})
+        for minutes in (0, 50, 70, 130):
+            now = FRIDAY_1640 + timedelta(minutes=minutes)
+            await service.settle()
+        assert shown.getvalue().count("Letters have not left for an hour (relay_refused)") == 1
+        now += timedelta(hours=1)
+        await service.settle()
+        await service.stop()
+    opened.close()
+    assert len(relay.messages) == 1
+
+
 async def test_a_letter_refused_for_good_is_parked_and_the_desk_is_told(tmp_path: Path) -> None:
     shown = io.StringIO()
     async with FakeRelay() as relay, asyncio.timeout(30):
