@@ -235,6 +235,7 @@ def incoming_from(arrival: Arrival, reading: Reading) -> Incoming:
         machine_opens_case=reading.machine.opens_case if reading.machine else True,
         machine_for_a_person=reading.machine.for_a_person if reading.machine else False,
         answers=reading.answers,
+        still_trying=reading.still_trying,
         sender_trust=reading.trust,
         unreadable=reading.unreadable,
         defects=reading.defects,

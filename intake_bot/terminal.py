@@ -48,7 +48,7 @@ def card_panel(card: CaseCard, zone: ZoneInfo) -> RenderableType:
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()
     facts.add_row("Received", f"{say_time(card.received_at, zone)}, by {card.channel}")
-    facts.add_row("From", Text(card.came_from))
+    facts.add_row("From", Text(card.setting))
     if card.category is not None and card.threshold is not None:
         facts.add_row(
             "Suggestion",
@@ -150,6 +150,7 @@ def print_case(view: CaseView, zone: ZoneInfo, console: Console | None = None) -
     """The whole case for one officer at a terminal."""
     console = console or Console()
     console.print(card_panel(view.card, zone))
+    console.print(Text(f"From: {view.card.came_from}"))
     for message in view.messages:
         arrow = "from" if message.direction == "in" else "to the referrer, from"
         console.rule(Text(f"{arrow} {message.sender}, {say_time(message.received_at, zone)}"), align="left")

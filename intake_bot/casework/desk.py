@@ -78,9 +78,16 @@ class CaseCard:
     """Of the message that opened the case."""
 
     @property
+    def setting(self) -> str:
+        """The sector alone: what a card may say where several people see it."""
+        return self.sector or "Sector not known"
+
+    @property
     def came_from(self) -> str:
-        """Sector and organisation, and on what evidence. Where no names are wanted, the organisation is not said."""
-        sector = self.sector or "Sector not known"
+        """Sector and organisation, and on what evidence, for one officer's eyes: with the category, the organisation may
+        tell who is meant. Where no names are wanted it is not said at all.
+        """
+        sector = self.setting
         if self.organisation is None or self.no_names:
             return sector
         proof = "whose sender is proven" if self.sender_trust == "pass" else "whose sender is not proven"

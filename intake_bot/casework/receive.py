@@ -8,7 +8,7 @@ and finds a duplicate when it tries again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -201,17 +201,7 @@ def _open_case(
     case_id: str,
     now: datetime,
 ) -> Filed:
-    remarks = list(placement.remarks)
-    if incoming.sender_trust == "fail":
-        remarks.append(Remark.SENDER_TRUST_FAIL)
-    if incoming.unreadable:
-        remarks.append(Remark.UNREADABLE)
-    elif DOCUMENT_FAULTS.intersection(incoming.defects):
-        remarks.append(Remark.DOCUMENT_UNREAD)
-    if incoming.filed_unread:
-        remarks.append(Remark.FILED_UNREAD)
-    elif suggestion is None:
-        remarks.append(Remark.NO_SUGGESTION)
+    remarks = [*placement.remarks, *_remarks(incoming, suggestion)]
     # An address that failed authentication may be anybody's, and names nobody.
     sender = None if incoming.sender_trust == "fail" else incoming.sender
     known = directory.look_up(session, practice.directory, sender)
@@ -268,6 +258,20 @@ def _open_case(
     else:
         desk_queue.post_card(session, practice, case, now=now)
     return Filed(Outcome.OPENED, incoming.id, case.id, case.reference, acknowledged=refusal is None)
+
+
+def _remarks(incoming: Incoming, suggestion: Suggestion | None) -> Iterator[Remark]:
+    """What an officer should know of how the message came and how far it was read."""
+    if incoming.sender_trust == "fail":
+        yield Remark.SENDER_TRUST_FAIL
+    if incoming.unreadable:
+        yield Remark.UNREADABLE
+    elif DOCUMENT_FAULTS.intersection(incoming.defects):
+        yield Remark.DOCUMENT_UNREAD
+    if incoming.filed_unread:
+        yield Remark.FILED_UNREAD
+    elif suggestion is None:
+        yield Remark.NO_SUGGESTION
 
 
 def _beyond_the_usual(session: Session, practice: Practice, incoming: Incoming, sender_key: str) -> bool:

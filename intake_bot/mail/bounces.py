@@ -78,13 +78,27 @@ def failed_recipients(
         if found or any(_has_groups(part) for part in status_parts):
             return _once(failed for failed, is_failed in found if is_failed)
     named = [clean_line(value.decode("latin-1"), 2_000) for value in parts[0].fields.all("x-failed-recipients")]
-    text = _own_words(opening)
-    if _DELAY.search(text) and not _PERMANENT.search(text):
+    if is_still_trying(parts, opening):
         return ()
+    text = _own_words(opening)
     listed = [address for value in named for address in re.findall(_ADDRESS, value)]
     if listed:
         return _once(FailedRecipient(_address(address), _status_below(text, address)) for address in listed)
     return _once(_by_words(text, {_address(address) for address in own_addresses}))
+
+
+def is_still_trying(parts: Sequence[Part], opening: str) -> bool:
+    """Whether a bounce is a notice of delay: it says of nobody that the mail will not come."""
+    reported = [
+        is_failed
+        for part in parts
+        if part.content_type in _STATUS_PARTS
+        for _, is_failed in _by_status(part.text(set())[:_MAX_STATUS_CHARS])
+    ]
+    if reported:
+        return not any(reported)
+    text = _own_words(opening)
+    return bool(_DELAY.search(text)) and not _PERMANENT.search(text)
 
 
 def _by_status(text: str) -> Iterator[tuple[FailedRecipient, bool]]:

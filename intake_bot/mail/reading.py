@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from intake_bot.mail.addresses import Mailbox, is_plain, mailboxes, normalised
-from intake_bot.mail.bounces import FailedRecipient, failed_recipients
+from intake_bot.mail.bounces import FailedRecipient, failed_recipients, is_still_trying
 from intake_bot.mail.budget import Budget
 from intake_bot.mail.containers import SMIME_TYPES
 from intake_bot.mail.documents import data_text, document_text
@@ -96,6 +96,8 @@ class Reading:
     digest: str
     answers: tuple[str, ...]
     failed: tuple[FailedRecipient, ...] = ()
+    still_trying: bool = False
+    """A bounce that is a notice of delay."""
 
     def to_json(self) -> str:
         """One JSON object, which :meth:`from_json` turns back into an equal reading."""
@@ -153,6 +155,7 @@ def read(
         own_addresses=own_addresses,
     )
     about_our_mail = mark is not None and not mark.opens_case
+    is_bounce = mark is not None and mark.reason in BOUNCES
     body = content.body_text(
         answers=any(top.text(name).strip() for name in ("in-reply-to", "references")) or is_reply_subject(subject),
         forwards=is_forward_subject(subject),
@@ -189,7 +192,8 @@ def read(
         machine=mark,
         digest=content.digest(subject, full, attachments),
         answers=answered_ids(parts, opening, limits.max_references) if about_our_mail else (),
-        failed=failed_recipients(parts, opening, own_addresses) if mark is not None and mark.reason in BOUNCES else (),
+        failed=failed_recipients(parts, opening, own_addresses) if is_bounce else (),
+        still_trying=is_bounce and is_still_trying(parts, opening),
     )
 
 

@@ -48,7 +48,7 @@ def card_blocks(card: CaseCard, zone: ZoneInfo) -> list[dict[str, Any]]:
         blocks.append(_section(_flags(card.flags)))
     facts = [
         ("Received", f"{say(card.received_at)}, by {mrkdwn(card.channel, _WORD)}"),
-        ("From", mrkdwn(card.came_from, _WORD)),
+        ("From", mrkdwn(card.setting, _WORD)),
         ("With", who(card.officer) if card.officer else "nobody yet"),
     ]
     if card.messages > 1:

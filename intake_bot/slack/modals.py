@@ -58,7 +58,7 @@ def view_modal(view: CaseView, zone: ZoneInfo) -> dict[str, Any]:
     read it: each message gets a fair share of the room, short ones all they need.
     """
     reference = line(view.card.reference, 60)
-    blocks: list[Block] = []
+    blocks: list[Block] = [_facts(("From", view.card.came_from))]
     if view.decision is not None:
         decided = view.decision
         blocks.append(_header("Decision"))

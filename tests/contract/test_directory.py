@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from intake_bot.casework.directory import SHARED_DOMAINS, DirectoryRules, Known,
 from intake_bot.casework.practice import Practice
 from intake_bot.sender_lists import REGISTER_COLUMNS, NotAList, SenderList, domain_of_website
 from intake_bot.slack.cards import card_blocks, card_fallback
+from intake_bot.slack.modals import view_modal
 from storage import known_senders
 from storage.engine import Database
 from storage.tables import Case, KnownSender
@@ -254,22 +256,24 @@ def desk(database: Database, practice: Practice, tmp_path: Path) -> Desk:
 
 
 def case_of(desk: Desk, **facts: Any) -> tuple[Case, str, str]:
-    """The case of a new message, its card in Slack, and what a locked telephone shows of it."""
+    """The case of a new message; what all see of it, as a card and on a locked telephone; and what one officer sees."""
     filed = desk.opened(**facts)
+    zone = desk.practice.calendar.zone
     with desk.database.read() as session:
         case = session.get_one(Case, filed.case_id)
         card = views.card(session, case)
-    zone = desk.practice.calendar.zone
-    return case, str(card_blocks(card, zone)), card_fallback(card, zone)
+        view = view_modal(views.whole(session, desk.practice, case), zone)
+    return case, f"{card_blocks(card, zone)} {card_fallback(card, zone)}", json.dumps(view)
 
 
 def test_a_case_says_who_writes_by_the_lists_and_on_what_evidence(desk: Desk) -> None:
-    case, card, notification = case_of(desk, sender="dsl@oak.example", sender_trust="pass")
+    case, card, view = case_of(desk, sender="dsl@oak.example", sender_trust="pass")
     assert (case.organisation, case.sector, case.elsewhere) == ("Oak <b>School</b>", "Education", False)
-    assert "Oak &lt;b&gt;School&lt;/b&gt;, going by the mail domain, whose sender is proven" in card
-    assert "Oak" not in notification
-    _, card, _ = case_of(desk, sender="dsl@oak.example")
-    assert "whose sender is not proven" in card
+    assert "Education: Oak <b>School</b>, going by the mail domain, whose sender is proven" in view
+    # With the category beside it, a small school's name may tell everybody in the channel who is meant.
+    assert "Oak" not in card
+    assert "Education" in card
+    assert "whose sender is not proven" in case_of(desk, sender="dsl@oak.example")[2]
 
 
 def test_another_authority_s_sender_is_pointed_out(desk: Desk) -> None:
@@ -279,12 +283,12 @@ def test_another_authority_s_sender_is_pointed_out(desk: Desk) -> None:
 
 
 def test_an_address_that_failed_authentication_names_nobody(desk: Desk) -> None:
-    case, card, _ = case_of(desk, sender="dsl@oak.example", sender_trust="fail")
+    case, card, view = case_of(desk, sender="dsl@oak.example", sender_trust="fail")
     assert (case.organisation, case.elsewhere) == (None, None)
-    assert "Oak" not in card
+    assert "Oak" not in card + view
 
 
-def test_where_no_names_are_wanted_the_card_says_no_organisation(desk: Desk) -> None:
-    case, card, _ = case_of(desk, sender="dsl@oak.example", subject="A no-names consultation please")
+def test_where_no_names_are_wanted_no_organisation_is_said(desk: Desk) -> None:
+    case, card, view = case_of(desk, sender="dsl@oak.example", subject="A no-names consultation please")
     assert case.no_names
-    assert "Oak" not in card
+    assert "Oak" not in card + view
