@@ -97,10 +97,11 @@ def restore(
     """Restore a backup into an empty data folder or database. Everything is proven before anything is written."""
     from intake_bot import backup_job
     from storage import backup as backups
-    from storage import destroyed, shredding
+    from storage import destroyed
     from storage.backup_file import BackupProblem
     from storage.keys import KeyProblem
 
+    by = str(acting(None))
     settings = load_settings(config)
     os.umask(0o077)
     folders = [folder for folder in (backup_job.keys_folder(settings),) if folder is not None]
@@ -119,16 +120,11 @@ def restore(
             )
             if master is not None:
                 _place(settings, data, master)
-            restored = backups.restore(plan, now=now_utc())
+            restored = backups.restore(plan, by=by, now=now_utc())
     except (BackupProblem, KeyProblem) as problem:
         failed(str(problem))
     except OSError as fault:
         failed(f"the data folder or the master key cannot be written ({fault.strerror})")
-    with opened_house(config, data) as house:
-        backup_job.record_restored(house, acting(None), restored, now=now_utc())
-        buried = shredding.bury(house.database, house.practice.vault, now=now_utc())
-    if buried:
-        print(f"{buried} cases had been purged since that backup, and are purged again")
     _report(restored, settings)
 
 
@@ -220,6 +216,8 @@ def _report(restored: Restored, settings: Settings) -> None:
     print(
         f"{restored.rows} rows restored, as of {made_at:%d %B %Y %H:%M}; {restored.kept_destroyed} keys stay destroyed"
     )
+    if restored.buried:
+        print(f"{restored.buried} cases had been purged since that backup, and are purged again")
     for note in restored.notes:
         print(f"note: {note}")
     for fault in restored.faults:

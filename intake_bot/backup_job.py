@@ -19,7 +19,7 @@ from intake_bot.casework.desk import SYSTEM, Actor
 from intake_bot.house import DATABASE_FILE, House
 from intake_bot.settings import Settings
 from storage import audit, backup, destroyed
-from storage.backup import Made, Restored
+from storage.backup import Made
 from storage.backup_file import PARTIAL, BackupProblem
 from storage.engine import Database, sqlite_url
 from storage.keys import KeyProblem
@@ -145,7 +145,7 @@ def prove(house: House, content: Path, keys_file: Path, *, now: datetime) -> tup
                 keys=keys,
                 lists=[keys_file.parent / destroyed.LIST_FILE],
             )
-            return backup.restore(plan, now=now).faults
+            return backup.restore(plan, by=str(SYSTEM), now=now).faults
         finally:
             database.dispose()
             keys.database.dispose()
@@ -164,20 +164,6 @@ def record(
         audit.record(
             session, audit.SERVICE_CHAIN, at=now, actor=str(actor), act="backed_up", code=code, detail=detail
         )  # fmt: skip
-
-
-def record_restored(house: House, actor: Actor, restored: Restored, *, now: datetime) -> None:
-    """Put a restore on the record, with what the key store knew of the record before."""
-    detail: dict[str, object] = {
-        "rows": restored.rows,
-        "sha256": restored.sha256,
-        "made_at": restored.made_at.isoformat(),
-        "kept_destroyed": restored.kept_destroyed,
-        "faults": len(restored.faults),
-        "signed_head": restored.signed_head,
-    }
-    with house.database.write() as session:
-        audit.record(session, audit.SERVICE_CHAIN, at=now, actor=str(actor), act="restored", detail=detail)
 
 
 def _prune(settings: Settings, folder: Path, apart: Path, *, proven: bool, now: datetime) -> int:

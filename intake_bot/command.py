@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,9 +49,18 @@ def opened_house(config: Path | None, data: Path, *, keys_ahead: int = 1) -> Ite
     except SettingsProblem as problem:
         wrong(str(problem))
     try:
+        _finish_restore(house)
         yield house
     finally:
         house.close()
+
+
+def _finish_restore(house: House) -> None:
+    """What a restore that was cut off had still to do, whichever command comes next."""
+    from storage import backup
+
+    if backup.finish(house.database, house.keys, now=now_utc()):
+        print("intake-bot: a restore that was cut off is finished now; intake-bot verify proves it", file=sys.stderr)
 
 
 def load_settings(config: Path | None) -> Settings:
@@ -82,7 +92,13 @@ def case_id_of(house: House, text: str) -> str:
 def acting(name: str | None) -> Actor:
     from intake_bot.casework.desk import Actor
 
-    return Actor("terminal", name or getpass.getuser())
+    if name is None:
+        try:
+            name = getpass.getuser()
+        except (KeyError, OSError):
+            # In a container the user may have a number and no name.
+            name = f"user {os.getuid()}"
+    return Actor("terminal", name)
 
 
 def now_utc() -> datetime:

@@ -5,17 +5,19 @@ key. Its file key is wrapped under a secret of the key store, so it opens as lon
 is by then. A backup of the key store is wrapped by the master key, and holds that key sealed to the recovery key.
 
 Restoring has two steps: :func:`examine` proves everything and touches nothing, :func:`restore` then fills the databases.
-What was destroyed stays destroyed: it is left out before a key of the backup is written anywhere.
+What was destroyed stays destroyed: it is left out before a key of the backup is written anywhere. With the content a note is
+written that the restore is not finished; whoever finds it calls :func:`finish`, so that a crash leaves nothing out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, Table, inspect, select, text, union
 from sqlmodel import Session, SQLModel, col
 
-from storage import audit, destroyed, keystore, schema
+from storage import audit, destroyed, keystore, schema, shredding
 from storage.backup_file import (
     BackupProblem,
     Damaged,
@@ -43,7 +45,7 @@ from storage.batches import batches
 from storage.engine import Database
 from storage.keys import KEY_BYTES, KeyProblem, name_of
 from storage.keystore import BACKUP_ROOT, KEYS, NONCE_BYTES, SECRETS, KeyStore, recover_master
-from storage.tables import Case, Destruction, Raw
+from storage.tables import Case, Destruction, Meta, Raw
 from storage.vault import Vault
 from storage.verify import signing_key
 
@@ -51,6 +53,8 @@ CONTENT, KEY_STORE = "content", "keys"
 _KEYS_PURPOSE = "backup/keys"
 _NO_HEAD = f"0:{'0' * 64}"
 IDS_AT_ONCE = 500
+UNFINISHED = "restore_unfinished"
+"""In ``meta``, from the commit of the content until :func:`finish` is through: who restores, and what, as JSON."""
 
 
 class NotEmpty(BackupProblem):
@@ -96,7 +100,7 @@ class Restored:
     """What was restored. ``faults`` is what does not hold in it, named as ``verify`` names it.
 
     ``kept_destroyed`` is how many keys were left out, or taken out, because they had been destroyed; ``signed_head`` the
-    newest signed head that the key store knew of before.
+    newest signed head that the key store knew of before; ``buried`` how many cases of the backup had been purged since.
     """
 
     made_at: datetime
@@ -104,6 +108,7 @@ class Restored:
     sha256: str
     kept_destroyed: int
     signed_head: str | None
+    buried: int
     faults: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -176,7 +181,7 @@ def examine(
 
     ``keys`` is not open yet. Both files are read to their ends. Nothing is written but empty database files. ``lists`` are
     the lists of destroyed keys to heed; ``newer`` are other backups of the key store, of which only the destroyed keys are
-    taken, as they are of ``keys_file`` where the key store is alive.
+    taken, as they are of ``keys_file`` where the key store is alive. What the content's own rows order is heeded too.
 
     Raises NotEmpty, NewerBackup, WrongStore, WrongMaster, Damaged or another BackupProblem.
     """
@@ -202,10 +207,7 @@ def examine(
         raise WrongStore(f"{content} belongs to another key store: bring the backup of that store")
 
     content_key = _unwrap(root, store, sealed)
-    with opened(sealed, content_key) as source:
-        for _ in read_rows(source):
-            pass
-    gone = dict(key_backup.destroyed) if key_backup else {}
+    gone = _ordered(sealed, content_key) | dict(key_backup.destroyed if key_backup else {})
     for path in lists:
         gone |= destroyed.read(path, root)
     notes = []
@@ -223,10 +225,11 @@ def examine(
     return Plan(sealed, content_key, digest(content), database, keys, key_backup, lives, gone, tuple(notes))
 
 
-def restore(plan: Plan, *, now: datetime) -> Restored:
+def restore(plan: Plan, *, by: str, now: datetime) -> Restored:
     """Do what was planned: the key store without what was destroyed, then the content, then this version's schema.
 
-    Each database is filled in one transaction. Raises BackupProblem where a file has changed since it was examined.
+    Each database is filled in one transaction. ``by`` is who restores, for the record. Raises BackupProblem where a file has
+    changed since it was examined.
     """
     keys = plan.keys
     if plan.lives:
@@ -234,33 +237,67 @@ def restore(plan: Plan, *, now: datetime) -> Restored:
     else:
         kept_destroyed = _restore_keys(plan)
         keys.open()
-    schema.upgrade(plan.database, plan.content.head.schema)
+    head = plan.content.head
+    begun = {
+        "by": by,
+        "made_at": head.made_at.isoformat(),
+        "sha256": plan.sha256,
+        "kept_destroyed": kept_destroyed,
+        "signed_head": keys.signed_head(),
+    }
+    schema.upgrade(plan.database, head.schema)
     with plan.database.write() as session, opened(plan.content, plan.content_key) as source:
         rows = sum(load(session.connection(), read_rows(source)).values())
+        session.merge(Meta(name=UNFINISHED, value=json.dumps(begun | {"rows": rows})))
     schema.upgrade(plan.database)
-    # The content may know of destructions that its key store's backup is too old to know of.
-    with plan.database.read() as session:
-        ordered = session.connection().execute(select(col(Destruction.key_id))).scalars().all()
-    kept_destroyed += _destroy(keys, ordered, now=now)
+    restored = finish(plan.database, keys, now=now)
+    assert restored is not None  # noqa: S101 (the note of it was just written, and nobody else is here)
+    return replace(restored, notes=(*plan.notes, *restored.notes))
 
-    known_head = keys.signed_head()
-    with plan.database.read() as session:
+
+def finish(database: Database, keys: KeyStore, *, now: datetime) -> Restored | None:
+    """End a restore that has filled the database; None where none is unfinished. Safe at any time, and any number of times.
+
+    The key store is told from which signed head the record goes on, cases that were purged since the backup are purged
+    again, and the restore goes on the record.
+    """
+    with database.read() as session:
+        note = session.get(Meta, UNFINISHED)
+        if note is None:
+            return None
         newest = audit.latest_signed(session)
         faults = (
             *audit.broken_links(session),
             *audit.broken_signed_heads(session, signing_key(keys), expected=None),
             *_keyless(session, keys),
         )
-    notes = list(plan.notes)
+    begun = json.loads(note.value)
+    by, made_at = begun.pop("by"), datetime.fromisoformat(begun["made_at"])
+    notes = []
     head = f"{newest.seq}:{newest.hash}" if newest else _NO_HEAD
-    if known_head is not None and known_head != head:
+    if begun["signed_head"] not in (None, head):
         notes.append(
             "the key store knew another newest signed head than the backup holds: what came after is not in it"
         )
         # The record goes on from the backup, and the next signed head follows the one in it.
         keys.note_signed_head(head)
+    buried = shredding.bury(database, Vault(keys), now=now)
+    with database.write() as session:
+        still = session.get(Meta, UNFINISHED, with_for_update=True)
+        if still is None:
+            return None  # Another process was quicker, and it is on the record.
+        detail = begun | {"faults": len(faults)}
+        audit.record(session, audit.SERVICE_CHAIN, at=now, actor=by, act="restored", detail=detail)
+        session.delete(still)
     return Restored(
-        plan.content.head.made_at, rows, plan.sha256, kept_destroyed, known_head, tuple(faults), tuple(notes)
+        made_at,
+        begun["rows"],
+        begun["sha256"],
+        begun["kept_destroyed"],
+        begun["signed_head"],
+        buried,
+        faults,
+        tuple(notes),
     )
 
 
@@ -283,6 +320,16 @@ def _write(connection: Connection, tables: Sequence[Table], path: Path, head: He
         counts = write_rows(connection, tables, writer)
         writer.close()
     return Made(path, head.made_at, sum(counts.values()), writer.size, writer.sha256)
+
+
+def _ordered(sealed: Sealed, key: bytes) -> dict[str, datetime]:
+    """Read the content to its end; the keys whose destruction it orders or tells of, and since when. Raises Damaged."""
+    ordered = {}
+    with opened(sealed, key) as source:
+        for section, row in read_rows(source):
+            if section.table == Destruction.__tablename__:
+                ordered[row["key_id"]] = row["done_at"] or row["ordered_at"]
+    return ordered
 
 
 def _open_keys(path: Path, keys: KeyStore) -> _KeyBackup:
@@ -358,7 +405,17 @@ def _check_empty(database: Database, revision: str) -> None:
     with database.engine.connect() as connection:
         now = schema.current(connection)
     if now not in (None, revision) or _has_rows(database, tables):
+        if now is not None and _is_unfinished(database):
+            raise NotEmpty(
+                "a restore was cut off after it had filled this database: the next command, such as `intake-bot verify`, "
+                "finishes it"
+            )
         raise NotEmpty("the database is not empty: a backup is restored into a new data folder or a new database only")
+
+
+def _is_unfinished(database: Database) -> bool:
+    with database.read() as session:
+        return session.get(Meta, UNFINISHED) is not None
 
 
 def _has_rows(database: Database, tables: Sequence[Table]) -> bool:

@@ -23,7 +23,7 @@ from intake_bot import backup_job
 from intake_bot.casework.practice import Practice
 from intake_bot.house import House, make_practice
 from intake_bot.settings import Settings
-from storage import audit, backup, backup_file, destroyed, keystore, schema, verify
+from storage import audit, backup, backup_file, destroyed, keystore, schema, shredding, verify
 from storage.backup import NotEmpty, Restored, WrongMaster, WrongStore
 from storage.backup_file import BackupProblem, Damaged, Head, NewerBackup, SealedReader, SealedWriter
 from storage.engine import Database
@@ -35,6 +35,7 @@ from storage.vault import Place, Vault
 CANARY = "zylophantine marmalade"
 MASTER, OTHER_MASTER = "0f" * 32, "0e" * 32
 DAY = timedelta(days=1)
+BY = "terminal:Morag"
 HERE = Place("messages", "01A", "content", "CASE1")
 
 
@@ -47,7 +48,7 @@ class Target:
 
     def restore(self, content: Path, keys_file: Path | None, **more: Any) -> Restored:
         plan = backup.examine(content, keys_file=keys_file, database=self.database, keys=self.keys, **more)
-        return backup.restore(plan, now=FRIDAY_1640 + DAY)
+        return backup.restore(plan, by=BY, now=FRIDAY_1640 + DAY)
 
     def is_untouched(self) -> bool:
         for database in (self.database, self.keys.database):
@@ -139,6 +140,16 @@ def rows_of(database: Database, metadata: MetaData = SQLModel.metadata) -> dict[
         }
 
 
+def restored_rows(database: Database) -> dict[str, list[Any]]:
+    """The rows but for what a restore itself puts on the record."""
+    rows = rows_of(database)
+    (audit_table, heads) = (SQLModel.metadata.tables[name] for name in ("audit", "audit_heads"))
+    act, chain = list(audit_table.columns.keys()).index("act"), list(heads.columns.keys()).index("chain")
+    rows["audit"] = [row for row in rows["audit"] if row[act] != "restored"]
+    rows["audit_heads"] = [row for row in rows["audit_heads"] if row[chain] != audit.SERVICE_CHAIN]
+    return rows
+
+
 def plaintext_of(content: Path, keys: KeyStore) -> bytes:
     """What is in a backup of the content when it is open."""
     sealed = backup_file.look(content, "content")
@@ -161,7 +172,7 @@ def test_everything_comes_back_row_for_row_on_either_database(
     target = new_target(kind)
     restored = target.restore(content, keys)
     assert restored.faults == ()
-    assert rows_of(target.database) == rows_of(office.database)
+    assert restored_rows(target.database) == restored_rows(office.database)
     assert rows_of(target.keys.database, keystore.metadata) == rows_of(office.keys.database, keystore.metadata)
     assert restored.rows == sum(len(rows) for rows in rows_of(office.database).values()) > 40
     with target.database.read() as session:
@@ -173,7 +184,7 @@ def test_everything_comes_back_row_for_row_on_either_database(
     backup.write_content(target.database, target.keys, again, now=FRIDAY_1640)
     back = new_target("sqlite" if kind == "postgresql" else "postgresql")
     back.restore(again, keys)
-    assert rows_of(back.database) == rows_of(office.database)
+    assert restored_rows(back.database) == restored_rows(office.database)
 
 
 def test_the_restored_goes_on(office: Office, practice: Practice, target: Target) -> None:
@@ -218,7 +229,7 @@ def test_a_backup_is_one_moment_while_others_write(
     backup.write_keys(office.keys, keys, now=FRIDAY_1640)
     assert office.count(Case) == len(before["cases"]) + 5
     assert target.restore(content, keys).faults == ()
-    assert rows_of(target.database) == before
+    assert restored_rows(target.database) == before
 
 
 def test_an_older_schema_is_restored_as_it_was_and_then_migrated(
@@ -437,7 +448,7 @@ def test_what_changes_after_it_was_examined_restores_nothing(quick_office: Offic
     plan = backup.examine(content, keys_file=keys, database=target.database, keys=target.keys)
     content.write_bytes(_flip(1)(content.read_bytes()))
     with pytest.raises(Damaged):
-        backup.restore(plan, now=FRIDAY_1640)
+        backup.restore(plan, by=BY, now=FRIDAY_1640)
     assert not any(rows_of(target.database).values())
 
 
@@ -569,6 +580,60 @@ def test_a_destroyed_key_stays_destroyed_by_what_the_content_says(
     restored = target.restore(newer, keys)
     assert is_gone(target, key, sealed)
     assert any("older than the content's" in note for note in restored.notes)
+
+
+class Dies(BaseException):
+    """The process ends here."""
+
+
+def test_a_restore_cut_off_after_its_commit_brings_nothing_purged_back_and_is_finished(
+    quick_office: Office, new_target: Callable[..., Target], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = quick_office
+    office.keys.note_signed_head(f"7:{'0' * 64}")
+    with office.database.read() as session:
+        case, other = session.scalars(select(Case).order_by(Case.id).limit(2))  # type: ignore[arg-type]
+    sealed = Vault(office.keys).seal(HERE, CANARY.encode(), key=case.key_id)
+    _, keys = office.back_up()
+    purge(office, case.id)
+    content, _ = office.back_up(at=FRIDAY_1640 + DAY)
+    # And one that was purged after both backups: only the list knows of it.
+    purge(office, other.id)
+    destroyed.note(office.keys, office.folder)
+
+    def dies(*_: Any, **__: Any) -> None:
+        raise Dies
+
+    for step in ("finish", "_keyless", "shredding.bury", "audit.record"):
+        target = new_target()
+        where, _, name = f"backup.{step}".rpartition(".")
+        monkeypatch.setattr({"backup": backup, "backup.shredding": backup.shredding}.get(where, audit), name, dies)
+        with pytest.raises(Dies):
+            target.restore(content, keys, lists=[office.folder / destroyed.LIST_FILE])
+        monkeypatch.undo()
+        # The key store as the next process opens it: before anything is finished, no key is there that was destroyed.
+        store = KeyStore(target.keys.database, FixedSource(MASTER))
+        store.open()
+        with pytest.raises(KeyGone):
+            Vault(store).open(HERE, sealed)
+        with pytest.raises(NotEmpty, match="cut off"):
+            target.restore(content, keys)
+        assert backup.finish(target.database, store, now=FRIDAY_1640 + DAY) is not None
+        assert backup.finish(target.database, store, now=FRIDAY_1640 + DAY) is None
+        with target.database.read() as session:
+            assert list(verify.faults(session, Vault(store))) == []
+            assert session.get_one(Case, other.id).purged_at is not None
+            entry = session.scalars(select(AuditEntry).where(AuditEntry.act == "restored")).one()
+        assert (entry.actor, entry.detail["signed_head"]) == (BY, f"7:{'0' * 64}")
+        assert not (store.signed_head() or "").startswith("7:")
+
+
+def purge(office: Office, case_id: str) -> None:
+    with office.database.write() as session:
+        case = session.get_one(Case, case_id)
+        shredding.shred(session, office.practice.vault, case, now=FRIDAY_1640)
+        audit.record(session, case_id, at=FRIDAY_1640, actor=BY, act="purged")
+    shredding.finish(office.database, office.keys, now=FRIDAY_1640)
 
 
 def test_a_living_key_store_is_kept_and_keeps_its_destroyed_keys(
