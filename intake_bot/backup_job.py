@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,19 +30,25 @@ CONTENT_NAME, KEYS_NAME = "intake-bot-{}.backup", "intake-bot-{}.keys"
 _NAMED = re.compile(r"\.?intake-bot-(\d{8}T\d{6}Z)\.(backup|keys)(?:\.[0-9a-f]{8}" + re.escape(PARTIAL) + ")?")
 _STAMP = "%Y%m%dT%H%M%SZ"
 SCRATCH = "backup-check-"
+EARLY = timedelta(hours=1)
+"""So much sooner than its last moment a backup of the key store is deleted, to make sure that it is."""
 ABANDONED = timedelta(days=1)
 """After so long a file that is not whole is nobody's work any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """What a scheduled backup came to. ``problem`` says what to mend, ``faults`` what did not hold in the restored copy."""
+    """What a scheduled backup came to. ``problem`` says what to mend, ``faults`` what did not hold in the restored copy.
+
+    ``left`` says why an old backup could not be deleted; that is no fault of the new one.
+    """
 
     content: Made | None
     keys: Made | None
     pruned: int
     faults: tuple[str, ...] = ()
     problem: str | None = None
+    left: str | None = None
 
     @property
     def proven(self) -> bool:
@@ -109,10 +116,24 @@ def scheduled(house: House, *, now: datetime) -> Scheduled | None:
     except SQLAlchemyError as fault:
         problem = f"the database failed ({type(fault).__name__})"
     proven = problem is None and not faults
-    outcome = Scheduled(content, keys, _prune(house.settings, folder, apart, proven=proven, now=now), faults, problem)
+    pruned, left = _prune(house.settings, folder, apart, proven=proven, now=now)
+    outcome = Scheduled(content, keys, pruned, faults, problem, left)
     code = "proven" if outcome.proven else "not_proven" if content and keys else "failed"
     record(house, SYSTEM, content, keys, code=code, now=now)
     return outcome
+
+
+def tidy(house: House, *, now: datetime) -> str | None:
+    """What must go whether a backup is due or not; what could not be deleted, and why, or None.
+
+    That is the scratch folder of a process that was killed, and each backup of the key store when its days are over. Not to
+    be called while a backup is being proven in the same data folder.
+    """
+    problem = _clear_scratch(house.data_dir)
+    apart = keys_folder(house.settings)
+    if apart is not None:
+        problem = _delete(_outlived(house.settings, apart, now=now))[1] or problem
+    return problem
 
 
 def note_destroyed(house: House) -> int | None:
@@ -132,23 +153,29 @@ def prove(house: House, content: Path, keys_file: Path, *, now: datetime) -> tup
 
     Raises BackupProblem where they cannot be restored at all.
     """
-    for left_over in house.data_dir.glob(f"{SCRATCH}*"):
-        shutil.rmtree(left_over, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=house.data_dir, prefix=SCRATCH) as scratch:
-        database = Database(sqlite_url(Path(scratch) / DATABASE_FILE))
-        keys = KeyStore(Database(sqlite_url(Path(scratch) / "keystore.db"), secure_delete=True), house.keys.source)
-        try:
-            plan = backup.examine(
-                content,
-                keys_file=keys_file,
-                database=database,
-                keys=keys,
-                lists=[keys_file.parent / destroyed.LIST_FILE],
-            )
-            return backup.restore(plan, by=str(SYSTEM), now=now).faults
-        finally:
-            database.dispose()
-            keys.database.dispose()
+    _clear_scratch(house.data_dir)
+    try:
+        with tempfile.TemporaryDirectory(dir=house.data_dir, prefix=SCRATCH) as scratch:
+            return _proven_in(Path(scratch), house, content, keys_file, now=now)
+    except OSError as fault:
+        raise BackupProblem(f"{house.data_dir}: the scratch folder cannot be used ({fault.strerror})") from None
+
+
+def _proven_in(scratch: Path, house: House, content: Path, keys_file: Path, *, now: datetime) -> tuple[str, ...]:
+    database = Database(sqlite_url(scratch / DATABASE_FILE))
+    keys = KeyStore(Database(sqlite_url(scratch / "keystore.db"), secure_delete=True), house.keys.source)
+    try:
+        plan = backup.examine(
+            content,
+            keys_file=keys_file,
+            database=database,
+            keys=keys,
+            lists=[keys_file.parent / destroyed.LIST_FILE],
+        )
+        return backup.restore(plan, by=str(SYSTEM), now=now).faults
+    finally:
+        database.dispose()
+        keys.database.dispose()
 
 
 def record(
@@ -166,20 +193,45 @@ def record(
         )  # fmt: skip
 
 
-def _prune(settings: Settings, folder: Path, apart: Path, *, proven: bool, now: datetime) -> int:
-    """Take away backups of the content beyond the newest, and of the keys beyond their days; how many.
+def _prune(settings: Settings, folder: Path, apart: Path, *, proven: bool, now: datetime) -> tuple[int, str | None]:
+    """Delete backups of the keys beyond their days, and of the content beyond the newest; how many, and what stayed.
 
-    A backup that is not proven pushes out none that was. The newest of the keys stays whatever its age: a late one is better
-    than none. Files of other names are not ours.
+    The keys come first: nothing that happens to a backup of the content keeps one of theirs. A backup that is not proven
+    pushes out none that was. Files of other names are not ours.
     """
-    oldest = now - timedelta(days=settings.keys.keep_days)
-    surplus = [path for _, path in _files(folder, "backup")[: -settings.backup.keep]] if proven else []
-    surplus += [path for made_at, path in _files(apart, "keys")[:-1] if made_at < oldest]
+    surplus = _outlived(settings, apart, now=now)
+    surplus += [path for _, path in _files(folder, "backup")[: -settings.backup.keep]] if proven else []
     for place in {folder, apart}:
         surplus += [path for made_at, path in _partial(place) if made_at < now - ABANDONED]
-    for path in surplus:
-        path.unlink(missing_ok=True)
-    return len(surplus)
+    return _delete(surplus)
+
+
+def _outlived(settings: Settings, apart: Path, *, now: datetime) -> list[Path]:
+    """Backups of the keys whose days are over. The newest stays whatever its age: a late one is better than none."""
+    oldest = now - timedelta(days=settings.keys.keep_days) + EARLY
+    return [path for made_at, path in _files(apart, "keys")[:-1] if made_at <= oldest]
+
+
+def _delete(paths: Iterable[Path]) -> tuple[int, str | None]:
+    """Delete each for itself: one that cannot be deleted keeps no other. How many, and what to say of those that stayed."""
+    count, problem = 0, None
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+            count += 1
+        except OSError as fault:
+            problem = f"{path}: cannot be deleted ({fault.strerror})"
+    return count, problem
+
+
+def _clear_scratch(data_dir: Path) -> str | None:
+    problem = None
+    for left_over in data_dir.glob(f"{SCRATCH}*"):
+        try:
+            shutil.rmtree(left_over)
+        except OSError as fault:
+            problem = f"{left_over}: cannot be deleted ({fault.strerror})"
+    return problem
 
 
 def _files(folder: Path, kind: str) -> list[tuple[datetime, Path]]:

@@ -211,6 +211,7 @@ class Service:
             Ticker(self._back_up, seconds=BACKUP_LOOK_SECONDS),
         )
         self._no_backup_before: datetime | None = None
+        self._untidied: str | None = None
 
     async def start(self) -> None:
         """Take mail first; everything slower starts behind it. Raises SettingsProblem or OSError."""
@@ -218,6 +219,7 @@ class Service:
         with self.house.database.write() as session:
             release_leases(session, worker=self._name, now=self.clock())
         await self.mail.start()
+        await asyncio.to_thread(self._tidy)
         self._tasks = [
             asyncio.create_task(self._run(self._take_in, self._intake_wake, self._mail_wake, self._desk_wake)),
             asyncio.create_task(self._run(self._mail_out.step, self._mail_wake)),
@@ -318,6 +320,7 @@ class Service:
     async def _back_up(self) -> None:
         """Take a backup when one is due: one node of several, and not again at once where it failed."""
         now = self.clock()
+        await asyncio.to_thread(self._tidy)
         if not backup_job.due(self.house.settings, now=now):
             return
         if self._no_backup_before is not None and now < self._no_backup_before:
@@ -325,11 +328,20 @@ class Service:
         self._no_backup_before = now + BACKUP_PAUSE
         await asyncio.to_thread(self._back_up_alone, now)
 
+    def _tidy(self) -> None:
+        """Old backups of keys, and what a killed process left, go in time; what cannot be deleted is said once."""
+        untidied = backup_job.tidy(self.house, now=self.clock())
+        if untidied is not None and untidied != self._untidied:
+            log.error("an old backup stays: %s", untidied)
+        self._untidied = untidied
+
     def _back_up_alone(self, now: datetime) -> None:
         with self.house.database.leadership(BACKUP_LOCK) as leads:
             outcome = backup_job.scheduled(self.house, now=now) if leads else None
         if outcome is None:
             return
+        if outcome.left is not None:
+            log.error("an old backup stays: %s", outcome.left)
         if outcome.proven:
             log.info("a backup was taken and proven")
         else:

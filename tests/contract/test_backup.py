@@ -756,9 +756,14 @@ def test_pruning_keeps_what_it_must(quick_office: Office) -> None:
     ]  # fmt: skip
     assert [path.name for path in folder.glob(".*.partial")] == [".intake-bot-20261202T163900Z.backup.0123abcd.partial"]
     # No backup of the keys lies longer than its days.
-    assert names(folder / "keys")[1:] == [f"intake-bot-202611{day}T164000Z.keys" for day in (29, 30)] + [
+    assert names(folder / "keys")[1:] == ["intake-bot-20261130T164000Z.keys"] + [
         f"intake-bot-202612{day}T164000Z.keys" for day in ("01", "02")
     ]
+    # Nor for a day longer where no backup comes: only the newest stays.
+    backup_job.tidy(house, now=FRIDAY_1640 + 6 * DAY)
+    assert len(names(folder / "keys")) == 3
+    backup_job.tidy(house, now=FRIDAY_1640 + 60 * DAY)
+    assert names(folder / "keys")[1:] == ["intake-bot-20261202T164000Z.keys"]
 
 
 def test_what_is_not_proven_pushes_out_nothing_that_was(quick_office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -782,6 +787,39 @@ def test_what_is_not_proven_pushes_out_nothing_that_was(quick_office: Office, mo
     with quick_office.database.read() as session:
         codes = session.scalars(select(AuditEntry.code).where(AuditEntry.act == "backed_up")).all()
     assert sorted(map(str, codes)) == ["failed", "not_proven", "proven"]
+
+
+def test_one_old_backup_that_cannot_be_deleted_keeps_no_other(
+    quick_office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = house_of(quick_office, keep=1)
+    folder = quick_office.folder / "backups"
+    unlink = Path.unlink
+
+    def refusing(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".backup" or "1127T" in path.name:
+            raise PermissionError(1, "Operation not permitted")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refusing)
+    for day in range(6):
+        outcome = backup_job.scheduled(house, now=FRIDAY_1640 + day * DAY)
+        assert outcome is not None
+        assert outcome.proven
+    assert outcome.left is not None
+    assert "cannot be deleted (Operation not permitted)" in outcome.left
+    left = [f"intake-bot-20261{day}T164000Z.keys" for day in ("127", "130", "201", "202")]
+    assert names(folder / "keys")[1:] == left
+    assert quick_office.count(AuditEntry, AuditEntry.act == "backed_up") == 6
+
+
+def test_what_a_killed_proof_left_is_cleared_away_where_no_backups_are_scheduled_too(quick_office: Office) -> None:
+    house = replace(house_of(quick_office), settings=Settings())
+    scratch = house.data_dir / f"{backup_job.SCRATCH}killed"
+    scratch.mkdir()
+    (scratch / "keystore.db").write_bytes(b"a whole key store")
+    assert backup_job.tidy(house, now=FRIDAY_1640) is None
+    assert list(house.data_dir.iterdir()) == []
 
 
 def _unwritable(*_: Any, **__: Any) -> None:
