@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,7 +27,13 @@ from storage.keys import KeyProblem
 from storage.keystore import KeyStore
 
 CONTENT_NAME, KEYS_NAME = "intake-bot-{}.backup", "intake-bot-{}.keys"
-_NAMED = re.compile(r"\.?intake-bot-(\d{8}T\d{6}Z)\.(backup|keys)(?:\.[0-9a-f]{8}" + re.escape(PARTIAL) + ")?")
+UNPROVEN = ".unproven"
+"""How the name ends of a backup that is whole and was not proven, or not yet."""
+_NAMED = re.compile(
+    r"\.?intake-bot-(\d{8}T\d{6}Z)\.(?:backup|keys)"
+    f"(?:{re.escape(UNPROVEN)})?"
+    rf"(?:\.[0-9a-f]{{8}}{re.escape(PARTIAL)})?"
+)
 _STAMP = "%Y%m%dT%H%M%SZ"
 SCRATCH = "backup-check-"
 EARLY = timedelta(hours=1)
@@ -63,7 +69,7 @@ def keys_folder(settings: Settings) -> Path | None:
 
 
 def due(settings: Settings, *, now: datetime) -> bool:
-    """Whether the last time of day for a backup has passed without one; after a night's downtime, then, in the morning."""
+    """Whether the last time of day for a backup has passed without a proven one, be it after a night's downtime."""
     if settings.backup.folder is None:
         return False
     local = now.astimezone(settings.office.zone)
@@ -78,14 +84,14 @@ def due(settings: Settings, *, now: datetime) -> bool:
 
 
 def newest_at(folder: Path) -> datetime | None:
-    """When the newest scheduled backup of the content in ``folder`` was made, by its name."""
+    """When the newest proven backup of the content in ``folder`` was made, by its name."""
     found = _files(folder, "backup")
     return found[-1][0] if found else None
 
 
 def newest_keys(folder: Path) -> Path | None:
-    """The newest scheduled backup of the key store in ``folder``."""
-    found = _files(folder, "keys")
+    """The newest scheduled backup of the key store in ``folder``, proven or not: the newest knows most."""
+    found = sorted([*_files(folder, "keys"), *_files(folder, "keys", proven=False)])
     return found[-1][1] if found else None
 
 
@@ -106,17 +112,19 @@ def scheduled(house: House, *, now: datetime) -> Scheduled | None:
         _make_folder(apart)
         # The content first: every key that its moment needs is then in the key store's backup, which comes later.
         content = backup.write_content(
-            house.database, house.keys, folder / CONTENT_NAME.format(stamp), now=now
-        )  # fmt: skip
-        keys = backup.write_keys(house.keys, apart / KEYS_NAME.format(stamp), now=now)
+            house.database, house.keys, folder / (CONTENT_NAME.format(stamp) + UNPROVEN), now=now
+        )
+        keys = backup.write_keys(house.keys, apart / (KEYS_NAME.format(stamp) + UNPROVEN), now=now)
         destroyed.note(house.keys, apart)
         faults = prove(house, content.path, keys.path, now=now)
+        if not faults:
+            # The content last: where a proven one is, the keys that were proven with it are too.
+            keys, content = _named_proven(keys), _named_proven(content)
     except (BackupProblem, KeyProblem) as fault:
         problem = str(fault)
     except SQLAlchemyError as fault:
         problem = f"the database failed ({type(fault).__name__})"
-    proven = problem is None and not faults
-    pruned, left = _prune(house.settings, folder, apart, proven=proven, now=now)
+    pruned, left = _prune(house.settings, folder, apart, now=now)
     outcome = Scheduled(content, keys, pruned, faults, problem, left)
     code = "proven" if outcome.proven else "not_proven" if content and keys else "failed"
     record(house, SYSTEM, content, keys, code=code, now=now)
@@ -193,23 +201,42 @@ def record(
         )  # fmt: skip
 
 
-def _prune(settings: Settings, folder: Path, apart: Path, *, proven: bool, now: datetime) -> tuple[int, str | None]:
+def _named_proven(made: Made) -> Made:
+    try:
+        path = made.path.replace(made.path.with_name(made.path.name.removesuffix(UNPROVEN)))
+    except OSError as fault:
+        raise BackupProblem(f"{made.path}: cannot be renamed ({fault.strerror})") from None
+    return replace(made, path=path)
+
+
+def _prune(settings: Settings, folder: Path, apart: Path, *, now: datetime) -> tuple[int, str | None]:
     """Delete backups of the keys beyond their days, and of the content beyond the newest; how many, and what stayed.
 
-    The keys come first: nothing that happens to a backup of the content keeps one of theirs. A backup that is not proven
-    pushes out none that was. Files of other names are not ours.
+    The keys come first: nothing that happens to a backup of the content keeps one of theirs. What is not proven pushes out
+    nothing that was, and itself stays only until a newer one comes. Files of other names are not ours.
     """
-    surplus = _outlived(settings, apart, now=now)
-    surplus += [path for _, path in _files(folder, "backup")[: -settings.backup.keep]] if proven else []
+    surplus = [*_outlived(settings, apart, now=now), *_superseded(apart, "keys")]
+    surplus += [path for _, path in _files(folder, "backup")[: -settings.backup.keep]]
+    surplus += _superseded(folder, "backup")
     for place in {folder, apart}:
         surplus += [path for made_at, path in _partial(place) if made_at < now - ABANDONED]
-    return _delete(surplus)
+    return _delete(dict.fromkeys(surplus))
 
 
 def _outlived(settings: Settings, apart: Path, *, now: datetime) -> list[Path]:
-    """Backups of the keys whose days are over. The newest stays whatever its age: a late one is better than none."""
+    """Backups of the keys whose days are over. The newest proven one stays whatever its age: it is better than none."""
     oldest = now - timedelta(days=settings.keys.keep_days) + EARLY
-    return [path for made_at, path in _files(apart, "keys")[:-1] if made_at <= oldest]
+    proven, unproven = _files(apart, "keys"), _files(apart, "keys", proven=False)
+    # Where none was ever proven, the newest of those will have to do.
+    spared = (proven or unproven)[-1:]
+    return [path for made_at, path in (*proven, *unproven) if made_at <= oldest and (made_at, path) not in spared]
+
+
+def _superseded(folder: Path, kind: str) -> list[Path]:
+    """What was not proven and has a newer one beside it."""
+    unproven = _files(folder, kind, proven=False)
+    newest = max([*unproven, *_files(folder, kind)], default=None)
+    return [path for made_at, path in unproven if (made_at, path) != newest]
 
 
 def _delete(paths: Iterable[Path]) -> tuple[int, str | None]:
@@ -234,8 +261,9 @@ def _clear_scratch(data_dir: Path) -> str | None:
     return problem
 
 
-def _files(folder: Path, kind: str) -> list[tuple[datetime, Path]]:
-    return [found for found in _ours(folder) if found[1].name.endswith(f".{kind}")]
+def _files(folder: Path, kind: str, *, proven: bool = True) -> list[tuple[datetime, Path]]:
+    ending = f".{kind}" if proven else f".{kind}{UNPROVEN}"
+    return [found for found in _ours(folder) if found[1].name.endswith(ending)]
 
 
 def _partial(folder: Path) -> list[tuple[datetime, Path]]:

@@ -57,6 +57,8 @@ WARM_SECONDS = 120.0
 BACKUP_LOOK_SECONDS = 60.0
 BACKUP_PAUSE = timedelta(hours=1)
 """Between a backup that failed and the next try."""
+FAULTY_BACKUP_PAUSE = timedelta(days=1)
+"""The same where the record itself does not hold: that does not mend itself by the hour."""
 BACKUP_LOCK = 0x1A7A_B0A
 STOP_SECONDS = 15.0
 """How long stopping waits for what is in hand; supervisors commonly send SIGKILL after 90 s, some after 30."""
@@ -340,6 +342,8 @@ class Service:
             outcome = backup_job.scheduled(self.house, now=now) if leads else None
         if outcome is None:
             return
+        if outcome.faults:
+            self._no_backup_before = now + FAULTY_BACKUP_PAUSE
         if outcome.left is not None:
             log.error("an old backup stays: %s", outcome.left)
         if outcome.proven:

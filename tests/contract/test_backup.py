@@ -775,15 +775,15 @@ def test_what_is_not_proven_pushes_out_nothing_that_was(quick_office: Office, mo
     outcome = backup_job.scheduled(house, now=FRIDAY_1640 + DAY)
     assert outcome is not None
     assert not outcome.proven
-    assert set(good) < set(names(folder))
+    assert names(folder) == [*good, "intake-bot-20261128T164000Z.backup.unproven"]
     # Where nothing can be written, that is in the outcome too, and the service goes on.
     monkeypatch.setattr(backup_job.backup, "write_content", _unwritable)
     outcome = backup_job.scheduled(house, now=FRIDAY_1640 + 9 * DAY)
     assert outcome is not None
     assert (outcome.content, outcome.problem) == (None, "the disk is full")
     assert set(good) < set(names(folder))
-    # A key store's backup does not outstay its days for that; the newest of them does.
-    assert names(folder / "keys") == [destroyed.LIST_FILE, "intake-bot-20261128T164000Z.keys"]
+    # A key store's backup does not outstay its days for that; the newest that was proven does.
+    assert names(folder / "keys") == [destroyed.LIST_FILE, "intake-bot-20261127T164000Z.keys"]
     with quick_office.database.read() as session:
         codes = session.scalars(select(AuditEntry.code).where(AuditEntry.act == "backed_up")).all()
     assert sorted(map(str, codes)) == ["failed", "not_proven", "proven"]
@@ -824,6 +824,43 @@ def test_what_a_killed_proof_left_is_cleared_away_where_no_backups_are_scheduled
 
 def _unwritable(*_: Any, **__: Any) -> None:
     raise BackupProblem("the disk is full")
+
+
+def test_unproven_backups_do_not_count_and_do_not_pile_up(
+    quick_office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = house_of(quick_office, keep=3)
+    folder = quick_office.folder / "backups"
+    for day in range(3):
+        backup_job.scheduled(house, now=FRIDAY_1640 + day * DAY)
+    with monkeypatch.context() as patch:
+        patch.setattr(backup_job, "prove", _unwritable)
+        for hour in range(1, 4):
+            now = FRIDAY_1640 + 2 * DAY + timedelta(hours=hour)
+            outcome = backup_job.scheduled(house, now=now)
+            assert outcome is not None
+            assert (outcome.proven, outcome.pruned) == (False, 0 if hour == 1 else 2)
+            assert backup_job.newest_keys(folder / "keys") == outcome.keys.path  # type: ignore[union-attr]
+    proven = [f"intake-bot-202611{day}T164000Z.backup" for day in (27, 28, 29)]
+    assert names(folder) == [*proven, "intake-bot-20261129T194000Z.backup.unproven"]
+    assert backup_job.scheduled(house, now=FRIDAY_1640 + 3 * DAY).proven  # type: ignore[union-attr]
+    assert names(folder) == [*proven[1:], "intake-bot-20261130T164000Z.backup"]
+    assert not list((folder / "keys").glob("*.unproven"))
+
+
+@pytest.mark.parametrize("fails", ["write_keys", "prove"])
+def test_a_backup_of_which_only_the_content_came_about_is_still_due(
+    fails: str, quick_office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = house_of(quick_office, at="16:00")
+    with monkeypatch.context() as patch:
+        patch.setattr(backup_job.backup if fails == "write_keys" else backup_job, fails, _unwritable)
+        outcome = backup_job.scheduled(house, now=FRIDAY_1640)
+    assert outcome is not None
+    assert outcome.content is not None
+    assert backup_job.due(house.settings, now=FRIDAY_1640 + timedelta(hours=1))
+    backup_job.scheduled(house, now=FRIDAY_1640 + timedelta(hours=1))
+    assert not backup_job.due(house.settings, now=FRIDAY_1640 + timedelta(hours=2))
 
 
 def test_nothing_is_scheduled_without_a_folder(quick_office: Office) -> None:
