@@ -19,12 +19,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from intake_bot.casework.desk import SYSTEM, Actor
 from intake_bot.house import DATABASE_FILE, House
 from intake_bot.settings import Settings
-from storage import audit, backup, destroyed
+from storage import audit, backup, destroyed, verify
 from storage.backup import Made
 from storage.backup_file import PARTIAL, BackupProblem
-from storage.engine import Database, sqlite_url
+from storage.engine import Database, memory_url, sqlite_url
 from storage.keys import KeyProblem
 from storage.keystore import KeyStore
+from storage.vault import Vault
 
 CONTENT_NAME, KEYS_NAME = "intake-bot-{}.backup", "intake-bot-{}.keys"
 UNPROVEN = ".unproven"
@@ -157,9 +158,9 @@ def note_destroyed(house: House) -> int | None:
 
 
 def prove(house: House, content: Path, keys_file: Path, *, now: datetime) -> tuple[str, ...]:
-    """Restore both into a scratch folder in the data folder, as on a new machine; what does not hold there.
+    """Restore both into a scratch folder in the data folder, as on a new machine, and verify all of it; what does not hold.
 
-    Raises BackupProblem where they cannot be restored at all.
+    The keys are restored into memory alone. Raises BackupProblem where they cannot be restored at all.
     """
     _clear_scratch(house.data_dir)
     try:
@@ -171,7 +172,7 @@ def prove(house: House, content: Path, keys_file: Path, *, now: datetime) -> tup
 
 def _proven_in(scratch: Path, house: House, content: Path, keys_file: Path, *, now: datetime) -> tuple[str, ...]:
     database = Database(sqlite_url(scratch / DATABASE_FILE))
-    keys = KeyStore(Database(sqlite_url(scratch / "keystore.db"), secure_delete=True), house.keys.source)
+    keys = KeyStore(Database(memory_url()), house.keys.source)
     try:
         plan = backup.examine(
             content,
@@ -180,7 +181,9 @@ def _proven_in(scratch: Path, house: House, content: Path, keys_file: Path, *, n
             keys=keys,
             lists=[keys_file.parent / destroyed.LIST_FILE],
         )
-        return backup.restore(plan, by=str(SYSTEM), now=now).faults
+        faults = backup.restore(plan, by=str(SYSTEM), now=now).faults
+        with database.read() as session:
+            return tuple(dict.fromkeys([*faults, *verify.faults(session, Vault(keys))]))
     finally:
         database.dispose()
         keys.database.dispose()

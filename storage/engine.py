@@ -6,6 +6,7 @@ with ``BEGIN IMMEDIATE``: a deferred transaction that reads and then writes fail
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import threading
 import time
@@ -26,6 +27,7 @@ from sqlalchemy import (
     literal,
     make_url,
 )
+from sqlalchemy.pool import QueuePool
 from sqlmodel import Session
 
 SQLITE_BUSY_SECONDS = 15
@@ -113,11 +115,18 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
+def memory_url() -> str:
+    """A new SQLite in this process's memory, for what must not touch the disk; it is gone when it is disposed of."""
+    return f"sqlite:///file:{secrets.token_hex(8)}?mode=memory&cache=shared&uri=true"
+
+
 def _sqlite_engine(url: str, *, secure_delete: bool) -> Engine:
     engine = create_engine(
         url,
         # An error's text would carry the parameters, and they are content.
         hide_parameters=True,
+        # SQLAlchemy gives a SQLite in memory one connection a thread; sessions within each other need several.
+        poolclass=QueuePool,
         connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
     )
 

@@ -740,6 +740,45 @@ def test_a_scheduled_backup_is_taken_proven_and_on_the_record(office: Office, ta
     assert target.restore(outcome.content.path, outcome.keys.path).faults == ()
 
 
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (
+            "UPDATE keystore_keys SET wrapped = x'00' WHERE id = '{key}'",
+            "cannot be unwrapped",
+        ),
+        ("UPDATE messages SET content = x'00' WHERE id = (SELECT id FROM messages LIMIT 1)", "is not a sealed value"),
+    ],
+)
+def test_a_backup_of_what_does_not_open_is_not_proven(harm: str, says: str, quick_office: Office) -> None:
+    house = house_of(quick_office)
+    with quick_office.database.read() as session:
+        key_id = session.scalars(select(Case.key_id)).first()
+    database = quick_office.keys.database if "keystore" in harm else quick_office.database
+    with database.write() as session:
+        session.connection().exec_driver_sql(harm.format(key=key_id))
+    outcome = backup_job.scheduled(house, now=FRIDAY_1640)
+    assert outcome is not None
+    assert not outcome.proven
+    assert any(says in fault for fault in outcome.faults)
+
+
+def test_a_proof_writes_no_key_to_the_disk(quick_office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = house_of(quick_office)
+    wrapped = wrapped_of(quick_office.keys, quick_office.keys.service_key)
+    looked = []
+
+    def look(*_: Any, **__: Any) -> list[str]:
+        for file in house.data_dir.rglob("*.db*"):
+            looked.append(file.name)
+            assert wrapped not in file.read_bytes()
+        return []
+
+    monkeypatch.setattr(backup_job.verify, "faults", look)
+    assert backup_job.scheduled(house, now=FRIDAY_1640).proven  # type: ignore[union-attr]
+    assert "intake.db" in looked
+
+
 def test_pruning_keeps_what_it_must(quick_office: Office) -> None:
     house = house_of(quick_office, keep=2)
     folder = quick_office.folder / "backups"
