@@ -5,6 +5,7 @@ A backup that was never restored is a hope. So each one is restored into a scrat
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
@@ -21,10 +22,11 @@ from intake_bot.house import DATABASE_FILE, House
 from intake_bot.settings import Settings
 from storage import audit, backup, destroyed, verify
 from storage.backup import Made
-from storage.backup_file import PARTIAL, BackupProblem
+from storage.backup_file import PARTIAL, BackupProblem, written
 from storage.engine import Database, memory_url, sqlite_url
 from storage.keys import KeyProblem
 from storage.keystore import KeyStore
+from storage.tables import Meta
 from storage.vault import Vault
 
 CONTENT_NAME, KEYS_NAME = "intake-bot-{}.backup", "intake-bot-{}.keys"
@@ -37,6 +39,10 @@ _NAMED = re.compile(
 )
 _STAMP = "%Y%m%dT%H%M%SZ"
 SCRATCH = "backup-check-"
+MARK = ".intake-bot-backups"
+"""A file in each folder that scheduled backups go to: where a disk is not mounted it is missing."""
+FOLDERS = "backup_folders"
+"""In ``meta``: the folders that were marked, as a JSON list."""
 EARLY = timedelta(hours=1)
 """So much sooner than its last moment a backup of the key store is deleted, to make sure that it is."""
 ABANDONED = timedelta(days=1)
@@ -109,8 +115,7 @@ def scheduled(house: House, *, now: datetime) -> Scheduled | None:
     problem = None
     stamp = now.astimezone(UTC).strftime(_STAMP)
     try:
-        _make_folder(folder)
-        _make_folder(apart)
+        _own(house, folder, apart)
         # The content first: every key that its moment needs is then in the key store's backup, which comes later.
         content = backup.write_content(
             house.database, house.keys, folder / (CONTENT_NAME.format(stamp) + UNPROVEN), now=now
@@ -148,12 +153,13 @@ def tidy(house: House, *, now: datetime) -> str | None:
 def note_destroyed(house: House) -> int | None:
     """Bring the list beside the key store's backups up to date, after keys were destroyed; how many are on it.
 
-    None where no backups are scheduled. Raises BackupProblem where the list cannot be written or was changed.
+    None where no backups are scheduled. Raises BackupProblem where the list cannot be written or was changed, or its folder
+    is not the one that it was in before.
     """
     folder = keys_folder(house.settings)
     if folder is None:
         return None
-    _make_folder(folder)
+    _own(house, folder)
     return destroyed.note(house.keys, folder)
 
 
@@ -284,8 +290,26 @@ def _ours(folder: Path) -> list[tuple[datetime, Path]]:
     return sorted(found)
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as fault:
-        raise BackupProblem(f"{folder}: cannot be made ({fault.strerror})") from None
+def _own(house: House, *folders: Path) -> None:
+    """See that each folder is the one that was used before; make and mark those that never were. Raises BackupProblem."""
+    with house.database.read() as session:
+        note = session.get(Meta, FOLDERS)
+    known = set(json.loads(note.value)) if note is not None else set()
+    for folder in folders:
+        try:
+            marked = (folder / MARK).exists()
+            if not marked and str(folder.absolute()) in known:
+                raise BackupProblem(
+                    f"{folder} is not the folder that backups went to before: is its disk mounted? To use it all the same, "
+                    f"put an empty file named {MARK} into it"
+                )
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as fault:
+            raise BackupProblem(f"{folder}: cannot be made ({fault.strerror})") from None
+        if not marked:
+            with written(folder / MARK) as file:
+                file.write(b"intake-bot keeps backups here, and takes none where this file is missing\n")
+    owned = known | {str(folder.absolute()) for folder in folders}
+    if owned != known:
+        with house.database.write() as session:
+            session.merge(Meta(name=FOLDERS, value=json.dumps(sorted(owned))))

@@ -902,6 +902,29 @@ def test_a_backup_of_which_only_the_content_came_about_is_still_due(
     assert not backup_job.due(house.settings, now=FRIDAY_1640 + timedelta(hours=2))
 
 
+def test_a_disk_that_is_not_mounted_is_noticed(quick_office: Office) -> None:
+    house = house_of(quick_office)
+    folder = quick_office.folder / "backups"
+    assert backup_job.scheduled(house, now=FRIDAY_1640).proven  # type: ignore[union-attr]
+    folder.rename(quick_office.folder / "unmounted")
+    folder.mkdir()
+    outcome = backup_job.scheduled(house, now=FRIDAY_1640 + DAY)
+    assert outcome is not None
+    assert outcome.problem is not None
+    assert "is its disk mounted?" in outcome.problem
+    with pytest.raises(BackupProblem, match="mounted"):
+        backup_job.note_destroyed(house)
+    # No key lands on the machine's own disk.
+    assert list(folder.iterdir()) == []
+    # The problem says how to take a new disk; another path in the settings is taken at its word.
+    (folder / "keys").mkdir()
+    for place in (folder, folder / "keys"):
+        (place / backup_job.MARK).touch()
+    assert backup_job.scheduled(house, now=FRIDAY_1640 + DAY).proven  # type: ignore[union-attr]
+    moved = house_of(quick_office, folder=quick_office.folder / "elsewhere")
+    assert backup_job.scheduled(moved, now=FRIDAY_1640 + DAY).proven  # type: ignore[union-attr]
+
+
 def test_nothing_is_scheduled_without_a_folder(quick_office: Office) -> None:
     house = House(Settings(), quick_office.folder, quick_office.database, quick_office.practice)
     assert backup_job.scheduled(house, now=FRIDAY_1640) is None
