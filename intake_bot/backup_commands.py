@@ -91,6 +91,9 @@ def restore(
         Path | None,
         typer.Option("--recovery-key-file", metavar="FILE", help="The recovery key, where the master key is lost."),
     ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Restore although keys are missing that the content needs.")
+    ] = False,
     config: ConfigOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
@@ -116,7 +119,13 @@ def restore(
         source = _source(settings, data, master)
         with _databases(settings, data, source) as (database, store):
             plan = backups.examine(
-                file, keys_file=keys_file, database=database, keys=store, lists=lists, newer=sorted(newer)
+                file,
+                keys_file=keys_file,
+                database=database,
+                keys=store,
+                lists=lists,
+                newer=sorted(newer),
+                anyway=anyway,
             )
             if master is not None:
                 _place(settings, data, master)

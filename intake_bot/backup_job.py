@@ -186,6 +186,7 @@ def _proven_in(scratch: Path, house: House, content: Path, keys_file: Path, *, n
             database=database,
             keys=keys,
             lists=[keys_file.parent / destroyed.LIST_FILE],
+            anyway=True,
         )
         faults = backup.restore(plan, by=str(SYSTEM), now=now).faults
         with database.read() as session:

@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -63,6 +63,10 @@ class NotEmpty(BackupProblem):
 
 class WrongStore(BackupProblem):
     """The backup belongs to another key store."""
+
+
+class KeysMissing(BackupProblem):
+    """The content is sealed under keys that the key store's backup, or the key store, does not have."""
 
 
 class WrongMaster(BackupProblem):
@@ -118,7 +122,17 @@ class _KeyBackup:
     sealed: Sealed
     key: bytes = field(repr=False)
     root: bytes = field(repr=False)
+    ids: Set[str] = field(repr=False)
     destroyed: Mapping[str, datetime] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the content tells of keys: those whose destruction it orders, and since when; those that were; those it needs."""
+
+    ordered: Mapping[str, datetime]
+    destroyed: Set[str]
+    needed: Set[str]
 
 
 def write_content(database: Database, keys: KeyStore, path: Path, *, now: datetime) -> Made:
@@ -176,14 +190,16 @@ def examine(
     keys: KeyStore,
     lists: Sequence[Path] = (),
     newer: Sequence[Path] = (),
+    anyway: bool = False,
 ) -> Plan:
     """Prove that ``content`` can be restored into ``database``, and ``keys_file`` into the key store where that is empty.
 
     ``keys`` is not open yet. Both files are read to their ends. Nothing is written but empty database files. ``lists`` are
     the lists of destroyed keys to heed; ``newer`` are other backups of the key store, of which only the destroyed keys are
     taken, as they are of ``keys_file`` where the key store is alive. What the content's own rows order is heeded too.
+    ``anyway``: although keys are missing.
 
-    Raises NotEmpty, NewerBackup, WrongStore, WrongMaster, Damaged or another BackupProblem.
+    Raises NotEmpty, NewerBackup, WrongStore, WrongMaster, KeysMissing, Damaged or another BackupProblem.
     """
     sealed = look(content, CONTENT)
     if sealed.head.schema not in schema.revisions():
@@ -207,21 +223,13 @@ def examine(
         raise WrongStore(f"{content} belongs to another key store: bring the backup of that store")
 
     content_key = _unwrap(root, store, sealed)
-    gone = _ordered(sealed, content_key) | dict(key_backup.destroyed if key_backup else {})
-    for path in lists:
-        gone |= destroyed.read(path, root)
-    notes = []
-    for path in newer:
-        try:
-            other = _open_keys(path, keys)
-        except BackupProblem:
-            notes.append(
-                f"{path} could not be opened with this master key: what it knows to be destroyed was not heeded"
-            )
-        else:
-            gone |= other.destroyed if other.sealed.head.store == store else {}
-    if key_backup is not None:
-        notes += _shortfalls(sealed, key_backup, lists)
+    told = _told(sealed, content_key, known=key_backup.ids if key_backup else frozenset())
+    gone, notes = _heeded(store, root, keys, told, key_backup=key_backup, lists=lists, newer=newer)
+    missing = told.needed - gone.keys()
+    if lives:
+        missing -= _known(keys, missing)
+    if missing:
+        notes += _missing(missing, keys_file if key_backup else None, anyway=anyway)
     return Plan(sealed, content_key, digest(content), database, keys, key_backup, lives, gone, tuple(notes))
 
 
@@ -322,14 +330,80 @@ def _write(connection: Connection, tables: Sequence[Table], path: Path, head: He
     return Made(path, head.made_at, sum(counts.values()), writer.size, writer.sha256)
 
 
-def _ordered(sealed: Sealed, key: bytes) -> dict[str, datetime]:
-    """Read the content to its end; the keys whose destruction it orders or tells of, and since when. Raises Damaged."""
-    ordered = {}
+def _told(sealed: Sealed, key: bytes, *, known: Set[str]) -> _Told:
+    """Read the content to its end for what it tells of keys; needed are those that are not ``known``. Raises Damaged."""
+    ordered, done, needed = {}, set(), set()
     with opened(sealed, key) as source:
         for section, row in read_rows(source):
             if section.table == Destruction.__tablename__:
                 ordered[row["key_id"]] = row["done_at"] or row["ordered_at"]
-    return ordered
+                if row["done_at"] is not None:
+                    done.add(row["key_id"])
+            elif section.table in (Raw.__tablename__, Case.__tablename__) and row.get("purged_at") is None:
+                # The columns are those of the version that wrote it.
+                key_id = row.get("key_id")
+                if key_id and key_id not in known:
+                    needed.add(key_id)
+    return _Told(ordered, done, needed)
+
+
+def _heeded(
+    store: str,
+    root: bytes,
+    keys: KeyStore,
+    told: _Told,
+    *,
+    key_backup: _KeyBackup | None,
+    lists: Sequence[Path],
+    newer: Sequence[Path],
+) -> tuple[dict[str, datetime], list[str]]:
+    """The keys that anything at hand knows to be destroyed, and notes on what could not be asked. Raises BackupProblem."""
+    notes = []
+    known = dict(key_backup.destroyed) if key_backup else {}
+    for path in newer:
+        try:
+            other = _open_keys(path, keys)
+        except BackupProblem:
+            notes.append(
+                f"{path} could not be opened with this master key: what it knows to be destroyed was not heeded"
+            )
+        else:
+            known |= other.destroyed if other.sealed.head.store == store else {}
+    gone = dict(told.ordered) | known
+    for path in lists:
+        listed = destroyed.read(path, root)
+        lacking = (known.keys() | told.destroyed) - listed.keys()
+        if lacking:
+            notes.append(
+                f"{path} lacks keys that were destroyed before these backups were made ({len(lacking)} of them): "
+                "it is an older copy. Those stay destroyed; what was destroyed after it and after the backups is alive again"
+            )
+        gone |= listed
+    if key_backup is not None and not lists:
+        notes.append(
+            f"there was no {destroyed.LIST_FILE} beside the key store's backup: what was destroyed after that backup is "
+            "alive again, unless the content's backup tells of it"
+        )
+    return gone, notes
+
+
+def _missing(missing: Set[str], keys_file: Path | None, *, anyway: bool) -> list[str]:
+    where = f"in {keys_file}" if keys_file else "in the key store"
+    if not anyway:
+        raise KeysMissing(
+            f"the content needs keys that are not {where} ({len(missing)} of them): bring a backup of the key "
+            "store that is no older than the content's, or say --anyway to restore without what they open"
+        )
+    return [f"the content needs keys that are not {where} ({len(missing)} of them): what they open cannot be read"]
+
+
+def _known(keys: KeyStore, key_ids: Iterable[str]) -> set[str]:
+    """Those of the ids that the key store knows, destroyed or not."""
+    known: set[str] = set()
+    with keys.database.read() as session:
+        for some in batches(key_ids, IDS_AT_ONCE):
+            known |= set(session.connection().execute(select(KEYS.c.id).where(KEYS.c.id.in_(some))).scalars())
+    return known
 
 
 def _open_keys(path: Path, keys: KeyStore) -> _KeyBackup:
@@ -338,18 +412,20 @@ def _open_keys(path: Path, keys: KeyStore) -> _KeyBackup:
         raise NewerBackup(f"{path} was made by a later version of intake-bot: install that version")
     if keys.source.load().named(sealed.head.master) is None:
         raise WrongMaster(f"this is not the master key that {path} was made with: bring that one, or the recovery key")
-    root, gone = b"", {}
+    root, ids, gone = b"", set(), {}
     try:
         key = keys.unwrap(_KEYS_PURPOSE, sealed.head.master, bytes.fromhex(sealed.head.key))
         with opened(sealed, key) as source:
             for section, row in read_rows(source):
                 if section.table == SECRETS.name and row["name"] == BACKUP_ROOT:
                     root = keys.unwrap(f"secret/{BACKUP_ROOT}", row["master"], row["wrapped"])
-                elif section.table == KEYS.name and row["destroyed_at"] is not None:
-                    gone[row["id"]] = row["destroyed_at"]
+                elif section.table == KEYS.name:
+                    ids.add(row["id"])
+                    if row["destroyed_at"] is not None:
+                        gone[row["id"]] = row["destroyed_at"]
     except KeyProblem:
         raise Damaged(f"{path}: the backup is damaged, or was made of a damaged key store") from None
-    return _KeyBackup(sealed, key, root, gone)
+    return _KeyBackup(sealed, key, root, ids, gone)
 
 
 def _restore_keys(plan: Plan) -> int:
@@ -381,16 +457,6 @@ def _restore_keys(plan: Plan) -> int:
         for some in batches(strangers, IDS_AT_ONCE):
             connection.execute(KEYS.insert(), some)
     return left_out
-
-
-def _shortfalls(content: Sealed, key_backup: _KeyBackup, lists: Sequence[Path]) -> Iterator[str]:
-    if not lists:
-        yield (
-            f"there was no {destroyed.LIST_FILE} beside the key store's backup: what was destroyed after that backup is "
-            "alive again, unless the content's backup tells of it"
-        )
-    if key_backup.sealed.head.made_at < content.head.made_at:
-        yield "the key store's backup is older than the content's: what came between cannot be opened"
 
 
 def _destroy(keys: KeyStore, key_ids: Iterable[str], *, now: datetime) -> int:
@@ -432,11 +498,9 @@ def _has_rows(database: Database, tables: Sequence[Table]) -> bool:
 def _keyless(session: Session, keys: KeyStore) -> Iterator[str]:
     """Names each key that the content is sealed under and that the key store has never had."""
     needed = union(select(col(Raw.key_id)), select(col(Case.key_id)).where(col(Case.purged_at).is_(None)))
-    with keys.database.read() as key_session:
-        for some in batches(session.connection().execute(needed).scalars(), IDS_AT_ONCE):
-            found = select(KEYS.c.id).where(KEYS.c.id.in_(some))
-            known = set(key_session.connection().execute(found).scalars())
-            yield from (f"keystore/key/{one}: is needed and not there" for one in some if one and one not in known)
+    for some in batches(session.connection().execute(needed).scalars(), IDS_AT_ONCE):
+        known = _known(keys, some)
+        yield from (f"keystore/key/{one}: is needed and not there" for one in some if one and one not in known)
 
 
 def _wrap(root: bytes, store: str, file_key: bytes) -> bytes:

@@ -21,10 +21,11 @@ from contract.test_casework import Desk, referral
 from contract.test_migrations import AT_0001, fill
 from intake_bot import backup_job
 from intake_bot.casework.practice import Practice
+from intake_bot.casework.receive import Filed
 from intake_bot.house import House, make_practice
 from intake_bot.settings import Settings
 from storage import audit, backup, backup_file, destroyed, keystore, schema, shredding, verify
-from storage.backup import NotEmpty, Restored, WrongMaster, WrongStore
+from storage.backup import KeysMissing, NotEmpty, Restored, WrongMaster, WrongStore
 from storage.backup_file import BackupProblem, Damaged, Head, NewerBackup, SealedReader, SealedWriter
 from storage.engine import Database
 from storage.keys import FixedSource, KeyProblem
@@ -577,9 +578,8 @@ def test_a_destroyed_key_stays_destroyed_by_what_the_content_says(
     with office.database.write() as session:
         session.add(Destruction(key_id=key, case_id="C", ordered_at=FRIDAY_1640, done_at=FRIDAY_1640))
     newer, _ = office.back_up(at=FRIDAY_1640 + DAY)
-    restored = target.restore(newer, keys)
+    target.restore(newer, keys)
     assert is_gone(target, key, sealed)
-    assert any("older than the content's" in note for note in restored.notes)
 
 
 class Dies(BaseException):
@@ -652,15 +652,46 @@ def test_a_living_key_store_is_kept_and_keeps_its_destroyed_keys(
     assert {key, other} == {one for one, _ in living.keys.destroyed()}
 
 
-def test_a_missing_key_is_named(quick_office: Office, target: Target) -> None:
+def test_a_backup_of_the_keys_that_is_too_old_is_refused_before_anything_is_written(
+    quick_office: Office, target: Target
+) -> None:
     _, keys = quick_office.back_up()
     quick_office.keys.give_back()
     late = [quick_office.opened() for _ in range(20)]
     content, _ = quick_office.back_up(at=FRIDAY_1640 + DAY)
-    restored = target.restore(content, keys)
-    assert late
+    living = Target(target.database, KeyStore(quick_office.keys.database, FixedSource(MASTER)))
+    with pytest.raises(KeysMissing, match=r"not in .*1\.keys \(20 of them\)"):
+        target.restore(content, keys)
+    assert target.is_untouched()
+    with quick_office.keys.database.write() as session:
+        case_key = session.connection().execute(select(KEYS).where(KEYS.c.id == lost_key(quick_office, late[0]))).one()
+        session.connection().execute(KEYS.delete().where(KEYS.c.id == case_key.id))
+    with pytest.raises(KeysMissing, match=r"not in the key store \(1 of them\)"):
+        living.restore(content, keys)
+    restored = target.restore(content, keys, anyway=True)
     assert restored.faults
     assert all("is needed and not there" in fault for fault in restored.faults)
+    assert any("20 of them" in note for note in restored.notes)
+
+
+def lost_key(office: Office, filed: Filed) -> str:
+    with office.database.read() as session:
+        return session.get_one(Case, filed.case_id).key_id
+
+
+def test_an_older_list_of_destroyed_keys_is_said(
+    shredded: tuple[Office, Path, Path, str, bytes], target: Target, tmp_path: Path
+) -> None:
+    office, _, _, key, sealed = shredded
+    destroyed.note(office.keys, tmp_path)
+    older = (tmp_path / destroyed.LIST_FILE).read_bytes()
+    office.keys.destroy([office.keys.new_key()], now=FRIDAY_1640 + DAY)
+    destroyed.note(office.keys, tmp_path)
+    content, keys = office.back_up()
+    (tmp_path / destroyed.LIST_FILE).write_bytes(older)
+    restored = target.restore(content, keys, lists=[tmp_path / destroyed.LIST_FILE])
+    assert is_gone(target, key, sealed)
+    assert any("an older copy" in note for note in restored.notes)
 
 
 def test_the_list_only_grows_and_cannot_be_shortened_unseen(vault: Vault, tmp_path: Path) -> None:
