@@ -164,8 +164,10 @@ def latest_signed(session: Session) -> SignedHead | None:
 
 
 def follows(newest: SignedHead | None, mark: str) -> bool:
-    """Whether the newest signed head is the one marked (``SEQ:HASH``), or a later one."""
+    """Whether the newest signed head is the one marked (``SEQ:HASH``), or a later one. All follow a mark of 0."""
     seq, _, digest = mark.partition(":")
+    if int(seq) == 0:
+        return True  # A backup from before the first was restored.
     return newest is not None and (newest.seq > int(seq) or (newest.seq == int(seq) and newest.hash == digest))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Column, Connection, MetaData, Table, inspect, select, text, update
+from sqlalchemy import Column, Connection, LargeBinary, MetaData, Table, inspect, select, text, update
 from sqlmodel import SQLModel
 
 from conftest import FRIDAY_1640
@@ -24,7 +24,7 @@ from intake_bot.casework.practice import Practice
 from intake_bot.casework.receive import Filed
 from intake_bot.house import House, make_practice
 from intake_bot.settings import Settings
-from storage import audit, backup, backup_file, destroyed, keystore, schema, shredding, verify
+from storage import audit, backup, backup_file, backup_rows, destroyed, keystore, schema, shredding, verify
 from storage.backup import KeysMissing, NotEmpty, Restored, WrongMaster, WrongStore
 from storage.backup_file import BackupProblem, Damaged, Head, NewerBackup, SealedReader, SealedWriter
 from storage.engine import Database
@@ -735,6 +735,53 @@ def test_going_back_to_an_older_record_is_said_and_the_record_goes_on_from_there
     with target.database.read() as session:
         assert list(verify.faults(session, Vault(target.keys))) == []
         assert [head.seq for head in session.scalars(select(SignedHead))] == [1]
+
+
+def test_a_record_from_before_the_first_signed_head_is_signed_again(quick_office: Office, target: Target) -> None:
+    with quick_office.database.write() as session:
+        # Signed heads cannot be deleted; what has none yet is a new place.
+        assert audit.latest_signed(session) is not None
+    assert audit.follows(None, f"0:{'0' * 64}")
+    assert not audit.follows(None, f"1:{'0' * 64}")
+    schema.upgrade(target.database)
+    fresh = Office(target.database, quick_office.practice, quick_office.folder)
+    fresh.opened()
+    content, _ = fresh.back_up()
+    elsewhere = Database(f"sqlite:///{quick_office.folder / 'elsewhere.db'}")
+    living = Target(elsewhere, KeyStore(quick_office.keys.database, FixedSource(MASTER)))
+    living.restore(content, None)
+    mark = living.keys.signed_head()
+    with elsewhere.write() as session:
+        assert mark is not None
+        assert audit.follows(audit.latest_signed(session), mark)
+        assert audit.sign_heads(session, verify.signing_key(living.keys), now=FRIDAY_1640) is not None
+        assert audit.follows(audit.latest_signed(session), mark)
+    elsewhere.dispose()
+
+
+def test_large_rows_are_neither_read_nor_written_many_at_a_time(
+    office: Office, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = SQLModel.metadata.sorted_tables
+    sealed = {table.name for table in tables if any(isinstance(column.type, LargeBinary) for column in table.columns)}
+    assert {"raw", "messages", "suggestions", "spool"} <= sealed
+    assert all(backup_rows._at_once(table) <= 10 for table in tables if table.name in sealed)
+    for number in range(12):
+        office.opened(body_text=f"{number} " + "word " * 20_000)
+    monkeypatch.setattr(backup_rows, "BYTES_AT_ONCE", 150_000)
+    portions = []
+    portion = backup_rows._portions
+
+    def counted(rows: Any) -> Iterator[list[Any]]:
+        for some in portion(rows):
+            portions.append(sum(len(value) for row in some for value in row.values() if isinstance(value, bytes)))
+            yield some
+
+    monkeypatch.setattr(backup_rows, "_portions", counted)
+    assert target.restore(*office.back_up()).faults == ()
+    assert max(portions) < 150_000 + 210_000
+    heads = [{"heads": [["chain", 1, "0" * 64]] * 5000}] * 3
+    assert [len(some) for some in portion(heads)] == [1, 1, 1]
 
 
 # ---- the schedule
