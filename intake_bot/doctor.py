@@ -11,6 +11,7 @@ from typing import Literal
 
 from cryptography import x509
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from intake_bot.casework.desk import DeliveryFailed
 from intake_bot.house import House
@@ -21,6 +22,7 @@ from intake_bot.sandbox import SandboxFailed
 from intake_bot.service import SandboxTriager, make_relay_post, make_slack_settings
 from intake_bot.settings import LOOPBACK, Mail, SettingsProblem
 from storage import schema
+from storage.engine import Database
 
 Level = Literal["ok", "note", "bad"]
 
@@ -73,17 +75,32 @@ def _keys(house: House) -> list[Finding]:
                 "no recovery key has been taken: if the master key is lost, everything is; intake-bot keys recovery",
             )
         )
-    same_server = house.keys.database.engine.url == house.database.engine.url
-    if same_server:
+    if same_server(house.keys.database, house.database):
         findings.append(
             Finding(
                 "keys",
                 "note",
-                "the key store lies in the content's PostgreSQL: a destroyed key lives on in that server's own backups "
-                "and archives for as long as they are kept; set keys.store to another database",
+                "the key store lies on the content's PostgreSQL server: a destroyed key lives on in that server's own "
+                "base backups and archives, whichever of its databases it was in, for as long as they are kept; set "
+                "keys.store to a database on another server",
             )
         )
     return findings or [Finding("keys", "ok", "the master key opens the key store, and a recovery key was taken")]
+
+
+def same_server(one: Database, other: Database) -> bool:
+    """Whether both are databases of one PostgreSQL server, whose base backups and archives then hold both."""
+    return not one.is_sqlite and not other.is_sqlite and _server(one) == _server(other)
+
+
+def _server(database: Database) -> str:
+    """The server's own identifier, which is the same under each of its host names; where it is not told, host and port."""
+    url = database.engine.url
+    try:
+        with database.engine.connect() as connection:
+            return str(connection.execute(text("SELECT system_identifier FROM pg_control_system()")).scalar_one())
+    except SQLAlchemyError:
+        return f"{url.host or url.query.get('host', '')}:{url.port or url.query.get('port', 5432)}"
 
 
 def _folder(house: House) -> list[Finding]:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Column, Connection, LargeBinary, MetaData, Table, inspect, select, text, update
 from sqlmodel import SQLModel
 
-from conftest import FRIDAY_1640
+from conftest import FRIDAY_1640, PostgresCluster
 from contract.test_casework import Desk, referral
 from contract.test_migrations import AT_0001, fill
-from intake_bot import backup_job
+from intake_bot import backup_job, doctor
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.receive import Filed
 from intake_bot.house import House, make_practice
@@ -782,6 +782,21 @@ def test_large_rows_are_neither_read_nor_written_many_at_a_time(
     assert max(portions) < 150_000 + 210_000
     heads = [{"heads": [["chain", 1, "0" * 64]] * 5000}] * 3
     assert [len(some) for some in portion(heads)] == [1, 1, 1]
+
+
+def test_two_databases_of_one_postgresql_server_are_told_from_two_servers(
+    postgres: PostgresCluster, tmp_path: Path
+) -> None:
+    one = postgres.new_database()
+    content, keys = Database(one), Database(postgres.new_database().replace("127.0.0.1", "localhost"))
+    elsewhere = Database(f"sqlite:///{tmp_path / 'keys.db'}")
+    unreachable = Database("postgresql://postgres@127.0.0.1:1/keys")
+    assert doctor.same_server(content, keys)
+    assert not doctor.same_server(content, elsewhere)
+    assert not doctor.same_server(content, unreachable)
+    assert doctor.same_server(unreachable, Database("postgresql://127.0.0.1:1/content"))
+    for database in (content, keys):
+        database.dispose()
 
 
 # ---- the schedule
