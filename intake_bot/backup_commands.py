@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,7 +83,9 @@ def backup(
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup of the content.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The backup of the content; with --keys-only the key store's.")
+    ],
     keys: Annotated[
         Path | None,
         typer.Option("--keys", metavar="FILE", help="The key store's; default: FILE.keys, else the newest scheduled."),
@@ -91,6 +94,12 @@ def restore(
         Path | None,
         typer.Option("--recovery-key-file", metavar="FILE", help="The recovery key, where the master key is lost."),
     ] = None,
+    keys_only: Annotated[
+        bool,
+        typer.Option(
+            "--keys-only", help="Bring back the key store, or its master key, beside the content that is there."
+        ),
+    ] = False,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Restore although keys are missing that the content needs.")
     ] = False,
@@ -103,34 +112,41 @@ def restore(
     from storage import destroyed
     from storage.backup_file import BackupProblem
     from storage.keys import KeyProblem
+    from storage.schema import NewerSchema
 
+    if keys_only and keys is not None:
+        wrong("--keys-only takes one file, the key store's backup")
     by = str(acting(None))
     settings = load_settings(config)
     os.umask(0o077)
     folders = [folder for folder in (backup_job.keys_folder(settings),) if folder is not None]
-    keys_file = keys or _keys_of(file, folders)
+    keys_file = file if keys_only else keys or _keys_of(file, folders)
     if keys_file is not None:
         folders.insert(0, keys_file.parent)
     lists = [folder / destroyed.LIST_FILE for folder in folders if (folder / destroyed.LIST_FILE).exists()]
-    newer = {newest for folder in folders if (newest := backup_job.newest_keys(folder)) and newest != keys_file}
+    newer = sorted({newest for folder in folders if (newest := backup_job.newest_keys(folder)) and newest != keys_file})
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         master = _recovered(keys_file, recovery_key_file) if recovery_key_file else None
         source = _source(settings, data, master)
         with _databases(settings, data, source) as (database, store):
-            plan = backups.examine(
-                file,
-                keys_file=keys_file,
-                database=database,
-                keys=store,
-                lists=lists,
-                newer=sorted(newer),
-                anyway=anyway,
-            )
+            carry_out: Callable[..., Restored]
+            if keys_only:
+                keys_plan = backups.examine_keys(
+                    file, database=database, keys=store, lists=lists, newer=newer, anyway=anyway
+                )
+                if keys_plan.key_backup is None and master is None:
+                    failed("the key store is there, and the master key opens it: nothing needs to be brought back")
+                carry_out = partial(backups.restore_keys, keys_plan)
+            else:
+                plan = backups.examine(
+                    file, keys_file=keys_file, database=database, keys=store, lists=lists, newer=newer, anyway=anyway
+                )
+                carry_out = partial(backups.restore, plan)
             if master is not None:
                 _place(settings, data, master)
-            restored = backups.restore(plan, by=by, now=now_utc())
-    except (BackupProblem, KeyProblem) as problem:
+            restored = carry_out(by=by, now=now_utc())
+    except (BackupProblem, KeyProblem, NewerSchema) as problem:
         failed(str(problem))
     except OSError as fault:
         failed(f"the data folder or the master key cannot be written ({fault.strerror})")
@@ -167,7 +183,7 @@ def _source(settings: Settings, data: Path, master: bytes | None) -> MasterSourc
     from intake_bot.house import master_source
     from storage import keys
 
-    configured = master_source(settings, data, os.environ)
+    configured = master_source(settings, data, os.environ, make=False)
     missing = isinstance(configured, keys.FileSource) and not keys.key_path(settings.keys.file, os.environ).exists()
     if master is None:
         if missing:

@@ -13,7 +13,7 @@ from intake_bot.casework.directory import DirectoryRules
 from intake_bot.casework.letters import Letterhead, Letters
 from intake_bot.casework.practice import ONE_MONTH, TRIAGE, Practice, RetentionRules
 from intake_bot.settings import Settings, SettingsProblem
-from storage import keys, schema
+from storage import backup, keys, keystore, schema
 from storage.engine import Database, sqlite_url
 from storage.keystore import KeyStore
 from storage.vault import Vault, WrongKey
@@ -59,16 +59,16 @@ def open_house(
     database = open_database(settings, data_dir)
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        store = KeyStore(
-            open_key_database(settings, data_dir), master_source(settings, data_dir, environ), ahead=keys_ahead
+        store = _open_keys(
+            settings, data_dir, environ, is_known=schema.fingerprint(database) is not None, ahead=keys_ahead
         )
-        store.open()
     except keys.KeyProblem as problem:
+        database.dispose()
         raise SettingsProblem(str(problem)) from None
     except OSError as fault:
         raise SettingsProblem(f"the data folder or the master key cannot be used ({fault.strerror})") from None
     except SQLAlchemyError as fault:
-        raise SettingsProblem(f"the key store cannot be opened ({type(fault).__name__})") from None
+        raise SettingsProblem(f"the database or the key store cannot be opened ({type(fault).__name__})") from None
     vault = Vault(store)
     practice = make_practice(settings, vault)
     try:
@@ -93,6 +93,32 @@ def open_database(settings: Settings, data_dir: Path) -> Database:
         raise SettingsProblem("database.url: must begin with sqlite:/// or postgresql://") from None
 
 
+def _open_keys(
+    settings: Settings, data_dir: Path, environ: Mapping[str, str], *, is_known: bool, ahead: int
+) -> KeyStore:
+    """Open the key store. It is made, and a master key for it, only where the database does not know of one (``is_known``).
+
+    A new one opens nothing of what is stored, and would stand in the way of the one that does. Raises KeyProblem.
+    """
+    database = open_key_database(settings, data_dir)
+    try:
+        there = backup.has_rows(database, keystore.metadata.sorted_tables)
+        if is_known and not there:
+            where = "as [keys] store names it" if settings.keys.store.get_secret_value() else str(data_dir / KEY_STORE)
+            raise keys.KeyProblem(
+                f"the key store is missing ({where}), and a new one would open nothing. Put it back, or bring it back with "
+                "intake-bot restore --keys-only FILE.keys"
+            )
+        source = master_source(settings, data_dir, environ, make=not (is_known or there))
+        store = KeyStore(database, source, ahead=ahead)
+        store.open()
+    except BaseException:
+        # Nothing of ours stays open in a file that somebody is about to put back.
+        database.dispose()
+        raise
+    return store
+
+
 def open_key_database(settings: Settings, data_dir: Path) -> Database:
     """The key store's database: the configured one, else a file of its own beside a SQLite, else the PostgreSQL itself."""
     url = settings.keys.store.get_secret_value() or settings.database.url.get_secret_value()
@@ -106,15 +132,20 @@ def open_key_database(settings: Settings, data_dir: Path) -> Database:
         raise SettingsProblem("keys.store: must begin with sqlite:/// or postgresql://") from None
 
 
-def master_source(settings: Settings, data_dir: Path, environ: Mapping[str, str]) -> keys.MasterSource:
-    """Where the master key comes from: the environment, a command, a file, or a systemd credential, in this order."""
+def master_source(
+    settings: Settings, data_dir: Path, environ: Mapping[str, str], *, make: bool = True
+) -> keys.MasterSource:
+    """Where the master key comes from: the environment, a command, a file, or a systemd credential, in this order.
+
+    ``make``: a file that is missing is made.
+    """
     if master := settings.keys.master.get_secret_value():
         return keys.FixedSource(master)
     if settings.keys.command:
         return keys.CommandSource(settings.keys.command)
     path = keys.key_path(settings.keys.file, environ)
     is_credential = settings.keys.file is None and "CREDENTIALS_DIRECTORY" in environ
-    return keys.FileSource(path, data_dir=data_dir, is_credential=is_credential)
+    return keys.FileSource(path, data_dir=data_dir, is_credential=is_credential, make=make)
 
 
 def make_practice(settings: Settings, vault: Vault) -> Practice:

@@ -57,6 +57,10 @@ UNFINISHED = "restore_unfinished"
 """In ``meta``, from the commit of the content until :func:`finish` is through: who restores, and what, as JSON."""
 
 
+_NEEDED = union(select(col(Raw.key_id)), select(col(Case.key_id)).where(col(Case.purged_at).is_(None)))
+"""The keys that the content is sealed under."""
+
+
 class NotEmpty(BackupProblem):
     """There is something already where the backup was to be restored to."""
 
@@ -86,7 +90,10 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A restore of which everything is proven and nothing is done. ``notes`` are sentences for the administrator."""
+    """A restore of which everything is proven and nothing is done. ``notes`` are sentences for the administrator.
+
+    ``key_backup`` is None where the key store is alive.
+    """
 
     content: Sealed
     content_key: bytes = field(repr=False)
@@ -94,7 +101,19 @@ class Plan:
     database: Database
     keys: KeyStore
     key_backup: _KeyBackup | None
-    lives: bool
+    destroyed: Mapping[str, datetime] = field(repr=False)
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeysPlan:
+    """The same for the key store alone, beside content that lives. ``key_backup`` is None where it lives too."""
+
+    file: Sealed
+    sha256: str
+    database: Database
+    keys: KeyStore
+    key_backup: _KeyBackup | None
     destroyed: Mapping[str, datetime] = field(repr=False)
     notes: tuple[str, ...]
 
@@ -205,7 +224,7 @@ def examine(
     if sealed.head.schema not in schema.revisions():
         raise NewerBackup(f"{content} was made by a later version of intake-bot: install that version")
     _check_empty(database, sealed.head.schema)
-    lives = _has_rows(keys.database, keystore.metadata.sorted_tables)
+    lives = has_rows(keys.database, keystore.metadata.sorted_tables)
     key_backup = None
     if lives:
         newer = [*newer, keys_file] if keys_file else newer
@@ -230,7 +249,7 @@ def examine(
         missing -= _known(keys, missing)
     if missing:
         notes += _missing(missing, keys_file if key_backup else None, anyway=anyway)
-    return Plan(sealed, content_key, digest(content), database, keys, key_backup, lives, gone, tuple(notes))
+    return Plan(sealed, content_key, digest(content), database, keys, key_backup, gone, tuple(notes))
 
 
 def restore(plan: Plan, *, by: str, now: datetime) -> Restored:
@@ -240,10 +259,10 @@ def restore(plan: Plan, *, by: str, now: datetime) -> Restored:
     changed since it was examined.
     """
     keys = plan.keys
-    if plan.lives:
+    if plan.key_backup is None:
         kept_destroyed = _destroy(keys, plan.destroyed, now=now)
     else:
-        kept_destroyed = _restore_keys(plan)
+        _, kept_destroyed = _restore_keys(keys, plan.key_backup, plan.destroyed)
         keys.open()
     head = plan.content.head
     begun = {
@@ -260,6 +279,76 @@ def restore(plan: Plan, *, by: str, now: datetime) -> Restored:
     schema.upgrade(plan.database)
     restored = finish(plan.database, keys, now=now)
     assert restored is not None  # noqa: S101 (the note of it was just written, and nobody else is here)
+    return replace(restored, notes=(*plan.notes, *restored.notes))
+
+
+def examine_keys(
+    path: Path,
+    *,
+    database: Database,
+    keys: KeyStore,
+    lists: Sequence[Path] = (),
+    newer: Sequence[Path] = (),
+    anyway: bool = False,
+) -> KeysPlan:
+    """Prove that ``path`` can bring the key store back, or its master key, beside the content that lives in ``database``.
+
+    The rest is as in :func:`examine`, with the content's rows in the place of its backup.
+    """
+    store = schema.fingerprint(database)
+    if store is None:
+        raise BackupProblem("there is no content that these keys belong to: restore it together with them")
+    key_backup = _open_keys(path, keys)
+    if key_backup.sealed.head.store != store:
+        raise WrongStore(f"{path} belongs to another key store: bring a backup of the one that the content belongs to")
+    told = _told_by_rows(database)
+    gone, notes = _heeded(
+        store, key_backup.root, keys, told, key_backup=key_backup, lists=lists, newer=newer
+    )  # fmt: skip
+    missing = told.needed - gone.keys()
+    lives = has_rows(keys.database, keystore.metadata.sorted_tables)
+    if lives:
+        try:
+            keys.open()
+        except KeyProblem as problem:
+            raise WrongMaster(str(problem)) from None
+        missing -= _known(keys, missing)
+    else:
+        missing -= key_backup.ids
+    if missing:
+        notes += _missing(missing, None if lives else path, anyway=anyway)
+    return KeysPlan(
+        key_backup.sealed, digest(path), database, keys, None if lives else key_backup, gone, tuple(notes)
+    )  # fmt: skip
+
+
+def restore_keys(plan: KeysPlan, *, by: str, now: datetime) -> Restored:
+    """Do what was planned. Raises BackupProblem where the file has changed, schema.NewerSchema."""
+    schema.upgrade(plan.database)
+    begun = {
+        "by": by,
+        "code": "keys",
+        "made_at": plan.file.head.made_at.isoformat(),
+        "sha256": plan.sha256,
+        # The record goes on from where it is, not from where this key store saw it last.
+        "signed_head": None,
+    }
+
+    def note(rows: int, kept_destroyed: int) -> None:
+        value = json.dumps(begun | {"rows": rows, "kept_destroyed": kept_destroyed})
+        with plan.database.write() as session:
+            session.merge(Meta(name=UNFINISHED, value=value))
+
+    # Before, so that it is on the record whatever happens; and again, when it is known how it went.
+    note(0, 0)
+    if plan.key_backup is None:
+        note(0, _destroy(plan.keys, plan.destroyed, now=now))
+    else:
+        note(*_restore_keys(plan.keys, plan.key_backup, plan.destroyed))
+        plan.keys.open()
+    restored = finish(plan.database, plan.keys, now=now)
+    if restored is None:
+        raise BackupProblem("another process has finished this restore: see intake-bot verify")
     return replace(restored, notes=(*plan.notes, *restored.notes))
 
 
@@ -280,7 +369,7 @@ def finish(database: Database, keys: KeyStore, *, now: datetime) -> Restored | N
             *_keyless(session, keys),
         )
     begun = json.loads(note.value)
-    by, made_at = begun.pop("by"), datetime.fromisoformat(begun["made_at"])
+    by, code, made_at = begun.pop("by"), begun.pop("code", None), datetime.fromisoformat(begun["made_at"])
     notes = []
     head = f"{newest.seq}:{newest.hash}" if newest else _NO_HEAD
     if begun["signed_head"] not in (None, head):
@@ -295,7 +384,7 @@ def finish(database: Database, keys: KeyStore, *, now: datetime) -> Restored | N
         if still is None:
             return None  # Another process was quicker, and it is on the record.
         detail = begun | {"faults": len(faults)}
-        audit.record(session, audit.SERVICE_CHAIN, at=now, actor=by, act="restored", detail=detail)
+        audit.record(session, audit.SERVICE_CHAIN, at=now, actor=by, act="restored", code=code, detail=detail)
         session.delete(still)
     return Restored(
         made_at,
@@ -345,6 +434,21 @@ def _told(sealed: Sealed, key: bytes, *, known: Set[str]) -> _Told:
                 if key_id and key_id not in known:
                     needed.add(key_id)
     return _Told(ordered, done, needed)
+
+
+def _told_by_rows(database: Database) -> _Told:
+    """The same of content that lives."""
+    with database.read() as session:
+        connection = session.connection()
+        rows = connection.execute(
+            select(col(Destruction.key_id), col(Destruction.ordered_at), col(Destruction.done_at))
+        )
+        ordered, done = {}, set()
+        for key_id, ordered_at, done_at in rows:
+            ordered[key_id] = done_at or ordered_at
+            if done_at is not None:
+                done.add(key_id)
+        return _Told(ordered, done, {key_id for key_id in connection.execute(_NEEDED).scalars() if key_id})
 
 
 def _heeded(
@@ -428,35 +532,33 @@ def _open_keys(path: Path, keys: KeyStore) -> _KeyBackup:
     return _KeyBackup(sealed, key, root, ids, gone)
 
 
-def _restore_keys(plan: Plan) -> int:
-    """Fill the key store, leaving out the wrapped bytes of what was destroyed; how many were in the backup still."""
-    backup = plan.key_backup
-    assert backup is not None  # noqa: S101 (an empty key store without a backup is refused before)
+def _restore_keys(keys: KeyStore, backup: _KeyBackup, gone: Mapping[str, datetime]) -> tuple[int, int]:
+    """Fill the key store, leaving out the wrapped bytes of what was destroyed; the rows, and how many were left out."""
     left_out = 0
     seen = set()
 
     def without_destroyed(rows: Iterator[tuple[Section, Row]]) -> Iterator[tuple[Section, Row]]:
         nonlocal left_out
         for section, row in rows:
-            if section.table == KEYS.name and row["id"] in plan.destroyed:
+            if section.table == KEYS.name and row["id"] in gone:
                 seen.add(row["id"])
                 left_out += row["wrapped"] is not None
-                yield section, row | {"wrapped": None, "destroyed_at": plan.destroyed[row["id"]]}
+                yield section, row | {"wrapped": None, "destroyed_at": gone[row["id"]]}
             else:
                 yield section, row
 
-    with plan.keys.database.write() as session, opened(backup.sealed, backup.key) as source:
+    with keys.database.write() as session, opened(backup.sealed, backup.key) as source:
         connection = session.connection()
         keystore.metadata.create_all(connection)
-        load(connection, without_destroyed(read_rows(source)))
+        rows = sum(load(connection, without_destroyed(read_rows(source))).values())
         strangers: list[dict[str, Any]] = [
             {"id": key_id, "master": "-", "wrapped": None, "destroyed_at": moment}
-            for key_id, moment in plan.destroyed.items()
+            for key_id, moment in gone.items()
             if key_id not in seen
         ]
         for some in batches(strangers, IDS_AT_ONCE):
             connection.execute(KEYS.insert(), some)
-    return left_out
+    return rows, left_out
 
 
 def _destroy(keys: KeyStore, key_ids: Iterable[str], *, now: datetime) -> int:
@@ -470,7 +572,7 @@ def _check_empty(database: Database, revision: str) -> None:
     tables = SQLModel.metadata.sorted_tables
     with database.engine.connect() as connection:
         now = schema.current(connection)
-    if now not in (None, revision) or _has_rows(database, tables):
+    if now not in (None, revision) or has_rows(database, tables):
         if now is not None and _is_unfinished(database):
             raise NotEmpty(
                 "a restore was cut off after it had filled this database: the next command, such as `intake-bot verify`, "
@@ -484,7 +586,7 @@ def _is_unfinished(database: Database) -> bool:
         return session.get(Meta, UNFINISHED) is not None
 
 
-def _has_rows(database: Database, tables: Sequence[Table]) -> bool:
+def has_rows(database: Database, tables: Sequence[Table]) -> bool:
     with database.read() as session:
         connection = session.connection()
         there = set(inspect(connection).get_table_names())
@@ -497,8 +599,7 @@ def _has_rows(database: Database, tables: Sequence[Table]) -> bool:
 
 def _keyless(session: Session, keys: KeyStore) -> Iterator[str]:
     """Names each key that the content is sealed under and that the key store has never had."""
-    needed = union(select(col(Raw.key_id)), select(col(Case.key_id)).where(col(Case.purged_at).is_(None)))
-    for some in batches(session.connection().execute(needed).scalars(), IDS_AT_ONCE):
+    for some in batches(session.connection().execute(_NEEDED).scalars(), IDS_AT_ONCE):
         known = _known(keys, some)
         yield from (f"keystore/key/{one}: is needed and not there" for one in some if one and one not in known)
 

@@ -71,9 +71,13 @@ def key_path(configured: Path | None, environ: Mapping[str, str]) -> Path:
 class FileSource:
     """A file of its own (0600), made on the first start, never inside the data folder."""
 
-    def __init__(self, path: Path, *, data_dir: Path, is_credential: bool = False) -> None:
-        """``is_credential``: systemd's, readable by the service's own user alone whatever its mode, and never written."""
+    def __init__(self, path: Path, *, data_dir: Path, is_credential: bool = False, make: bool = True) -> None:
+        """``is_credential``: systemd's, readable by the service's own user alone whatever its mode, and never written.
+
+        ``make``: a file that is missing is made; not so where a key is needed that was there before.
+        """
         self._path = path
+        self._make = make
         self._data_dir = data_dir
         self._is_credential = is_credential
 
@@ -85,6 +89,11 @@ class FileSource:
         except FileNotFoundError:
             if self._is_credential:
                 raise KeyProblem(f"systemd gave no credential {KEY_FILE}: see LoadCredential= in the unit") from None
+            if not self._make:
+                raise KeyProblem(
+                    f"the master key is missing: there is none at {self._path}, and a new one would open nothing. Put it "
+                    "back, or recover it with intake-bot restore --keys-only FILE.keys --recovery-key-file FILE"
+                ) from None
         self._write(MasterKeys(secrets.token_bytes(KEY_BYTES)), first=True)
         return self._read()
 

@@ -8,7 +8,7 @@ import alembic.command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlmodel import Session
 
 from storage.engine import Database
@@ -63,6 +63,15 @@ def check_key(session: Session, vault: Vault) -> None:
         session.add(Meta(name=_FINGERPRINT, value=vault.fingerprint()))
     elif row.value != vault.fingerprint():
         raise WrongKey("this is not the master key that the database was made with")
+
+
+def fingerprint(database: Database) -> str | None:
+    """Names the key store that the database belongs to; None before the first start."""
+    with database.read() as session:
+        if not inspect(session.connection()).has_table(str(Meta.__tablename__)):
+            return None
+        row = session.get(Meta, _FINGERPRINT)
+        return row.value if row is not None else None
 
 
 def _known(script: ScriptDirectory) -> tuple[str, ...]:
