@@ -14,7 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
 from intake_bot.casework.desk import SYSTEM, Actor
@@ -22,7 +24,7 @@ from intake_bot.house import DATABASE_FILE, House
 from intake_bot.settings import Settings
 from storage import audit, backup, destroyed, verify
 from storage.backup import Made
-from storage.backup_file import PARTIAL, BackupProblem, written
+from storage.backup_file import PARTIAL, BackupProblem, Stopped, Stopping, never, written
 from storage.engine import Database, memory_url, sqlite_url
 from storage.keys import KeyProblem
 from storage.keystore import KeyStore
@@ -39,6 +41,8 @@ _NAMED = re.compile(
 )
 _STAMP = "%Y%m%dT%H%M%SZ"
 SCRATCH = "backup-check-"
+STEPS = 1000
+"""Of SQLite's machine between two looks at whether a proof is to be given up."""
 MARK = ".intake-bot-backups"
 """A file in each folder that scheduled backups go to: where a disk is not mounted it is missing."""
 FOLDERS = "backup_folders"
@@ -102,8 +106,8 @@ def newest_keys(folder: Path) -> Path | None:
     return found[-1][1] if found else None
 
 
-def scheduled(house: House, *, now: datetime) -> Scheduled | None:
-    """Take both backups, prove them, and prune; None where no folder is set. Blocks for as long as it takes.
+def scheduled(house: House, *, now: datetime, stopping: Stopping = never) -> Scheduled | None:
+    """Take both backups, prove them, and prune; None where no folder is set. Blocks until then, or until ``stopping``.
 
     Nothing is raised for what can happen to a backup: it is in the outcome, and on the record.
     """
@@ -118,11 +122,11 @@ def scheduled(house: House, *, now: datetime) -> Scheduled | None:
         _own(house, folder, apart)
         # The content first: every key that its moment needs is then in the key store's backup, which comes later.
         content = backup.write_content(
-            house.database, house.keys, folder / (CONTENT_NAME.format(stamp) + UNPROVEN), now=now
+            house.database, house.keys, folder / (CONTENT_NAME.format(stamp) + UNPROVEN), now=now, stopping=stopping
         )
-        keys = backup.write_keys(house.keys, apart / (KEYS_NAME.format(stamp) + UNPROVEN), now=now)
+        keys = backup.write_keys(house.keys, apart / (KEYS_NAME.format(stamp) + UNPROVEN), now=now, stopping=stopping)
         destroyed.note(house.keys, apart)
-        faults = prove(house, content.path, keys.path, now=now)
+        faults = prove(house, content.path, keys.path, now=now, stopping=stopping)
         if not faults:
             # The content last: where a proven one is, the keys that were proven with it are too.
             keys, content = _named_proven(keys), _named_proven(content)
@@ -163,7 +167,9 @@ def note_destroyed(house: House) -> int | None:
     return destroyed.note(house.keys, folder)
 
 
-def prove(house: House, content: Path, keys_file: Path, *, now: datetime) -> tuple[str, ...]:
+def prove(
+    house: House, content: Path, keys_file: Path, *, now: datetime, stopping: Stopping = never
+) -> tuple[str, ...]:
     """Restore both into a scratch folder in the data folder, as on a new machine, and verify all of it; what does not hold.
 
     The keys are restored into memory alone. Raises BackupProblem where they cannot be restored at all.
@@ -171,14 +177,22 @@ def prove(house: House, content: Path, keys_file: Path, *, now: datetime) -> tup
     _clear_scratch(house.data_dir)
     try:
         with tempfile.TemporaryDirectory(dir=house.data_dir, prefix=SCRATCH) as scratch:
-            return _proven_in(Path(scratch), house, content, keys_file, now=now)
+            return _proven_in(Path(scratch), house, content, keys_file, now=now, stopping=stopping)
+    except SQLAlchemyError:
+        if stopping():
+            raise Stopped from None
+        raise
     except OSError as fault:
         raise BackupProblem(f"{house.data_dir}: the scratch folder cannot be used ({fault.strerror})") from None
 
 
-def _proven_in(scratch: Path, house: House, content: Path, keys_file: Path, *, now: datetime) -> tuple[str, ...]:
+def _proven_in(
+    scratch: Path, house: House, content: Path, keys_file: Path, *, now: datetime, stopping: Stopping
+) -> tuple[str, ...]:
     database = Database(sqlite_url(scratch / DATABASE_FILE))
     keys = KeyStore(Database(memory_url()), house.keys.source)
+    for scratch_database in (database, keys.database):
+        _interrupt(scratch_database, stopping)
     try:
         plan = backup.examine(
             content,
@@ -187,6 +201,7 @@ def _proven_in(scratch: Path, house: House, content: Path, keys_file: Path, *, n
             keys=keys,
             lists=[keys_file.parent / destroyed.LIST_FILE],
             anyway=True,
+            stopping=stopping,
         )
         faults = backup.restore(plan, by=str(SYSTEM), now=now).faults
         with database.read() as session:
@@ -194,6 +209,14 @@ def _proven_in(scratch: Path, house: House, content: Path, keys_file: Path, *, n
     finally:
         database.dispose()
         keys.database.dispose()
+
+
+def _interrupt(database: Database, stopping: Stopping) -> None:
+    """Have SQLite ask in the middle of its work, too, whether it is to be given up; it then fails with OperationalError."""
+
+    @event.listens_for(database.engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.set_progress_handler(stopping, STEPS)
 
 
 def record(

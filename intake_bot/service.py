@@ -8,6 +8,7 @@ import fcntl
 import logging
 import os
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -214,6 +215,7 @@ class Service:
         )
         self._no_backup_before: datetime | None = None
         self._untidied: str | None = None
+        self._give_up = threading.Event()
 
     async def start(self) -> None:
         """Take mail first; everything slower starts behind it. Raises SettingsProblem or OSError."""
@@ -238,6 +240,7 @@ class Service:
     async def stop(self) -> None:
         """Take nothing new, finish what is in hand, leave nothing half-done."""
         self._stopping = True
+        self._give_up.set()
         for ticker in self._tickers:
             ticker.stop()
         await self.mail.stop()
@@ -339,7 +342,8 @@ class Service:
 
     def _back_up_alone(self, now: datetime) -> None:
         with self.house.database.leadership(BACKUP_LOCK) as leads:
-            outcome = backup_job.scheduled(self.house, now=now) if leads else None
+            stopping = self._give_up.is_set
+            outcome = backup_job.scheduled(self.house, now=now, stopping=stopping) if leads else None
         if outcome is None:
             return
         if outcome.faults:

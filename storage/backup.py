@@ -35,8 +35,10 @@ from storage.backup_file import (
     NewerBackup,
     Sealed,
     SealedWriter,
+    Stopping,
     digest,
     look,
+    never,
     opened,
     written,
 )
@@ -103,6 +105,7 @@ class Plan:
     key_backup: _KeyBackup | None
     destroyed: Mapping[str, datetime] = field(repr=False)
     notes: tuple[str, ...]
+    stopping: Stopping
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,7 @@ class _Told:
     needed: Set[str]
 
 
-def write_content(database: Database, keys: KeyStore, path: Path, *, now: datetime) -> Made:
+def write_content(database: Database, keys: KeyStore, path: Path, *, now: datetime, stopping: Stopping = never) -> Made:
     """Write every content row, as of one moment, while the service goes on. ``path`` must not be there yet.
 
     Raises BackupProblem; then there is no file. A backup of the keys that is to open it must be made after it.
@@ -169,10 +172,10 @@ def write_content(database: Database, keys: KeyStore, path: Path, *, now: dateti
         store = Vault(keys).fingerprint()
         wrapped = _wrap(keys.secret(BACKUP_ROOT), store, file_key).hex()
         head = Head(CONTENT, revision, now, store, wrapped)
-        return _write(connection, SQLModel.metadata.sorted_tables, path, head, file_key)
+        return _write(connection, SQLModel.metadata.sorted_tables, path, head, file_key, stopping=stopping)
 
 
-def write_keys(keys: KeyStore, path: Path, *, now: datetime) -> Made:
+def write_keys(keys: KeyStore, path: Path, *, now: datetime, stopping: Stopping = never) -> Made:
     """Write the whole key store, as of one moment. ``path`` must not be there yet.
 
     Raises BackupProblem; KeyProblem while a rotation of the master key is not finished. Then there is no file.
@@ -184,7 +187,7 @@ def write_keys(keys: KeyStore, path: Path, *, now: datetime) -> Made:
         head = Head(
             KEY_STORE, wrapped.version, now, store, wrapped.wrapped.hex(), wrapped.master, wrapped.recovery
         )  # fmt: skip
-        return _write(connection, keystore.metadata.sorted_tables, path, head, file_key)
+        return _write(connection, keystore.metadata.sorted_tables, path, head, file_key, stopping=stopping)
 
 
 def recovered_master(keys_file: Path, recovery_key: str) -> bytes:
@@ -210,13 +213,14 @@ def examine(
     lists: Sequence[Path] = (),
     newer: Sequence[Path] = (),
     anyway: bool = False,
+    stopping: Stopping = never,
 ) -> Plan:
     """Prove that ``content`` can be restored into ``database``, and ``keys_file`` into the key store where that is empty.
 
     ``keys`` is not open yet. Both files are read to their ends. Nothing is written but empty database files. ``lists`` are
     the lists of destroyed keys to heed; ``newer`` are other backups of the key store, of which only the destroyed keys are
     taken, as they are of ``keys_file`` where the key store is alive. What the content's own rows order is heeded too.
-    ``anyway``: although keys are missing.
+    ``anyway``: although keys are missing. ``stopping`` goes for the restore too.
 
     Raises NotEmpty, NewerBackup, WrongStore, WrongMaster, KeysMissing, Damaged or another BackupProblem.
     """
@@ -242,14 +246,14 @@ def examine(
         raise WrongStore(f"{content} belongs to another key store: bring the backup of that store")
 
     content_key = _unwrap(root, store, sealed)
-    told = _told(sealed, content_key, known=key_backup.ids if key_backup else frozenset())
+    told = _told(sealed, content_key, known=key_backup.ids if key_backup else frozenset(), stopping=stopping)
     gone, notes = _heeded(store, root, keys, told, key_backup=key_backup, lists=lists, newer=newer)
     missing = told.needed - gone.keys()
     if lives:
         missing -= _known(keys, missing)
     if missing:
         notes += _missing(missing, keys_file if key_backup else None, anyway=anyway)
-    return Plan(sealed, content_key, digest(content), database, keys, key_backup, gone, tuple(notes))
+    return Plan(sealed, content_key, digest(content), database, keys, key_backup, gone, tuple(notes), stopping)
 
 
 def restore(plan: Plan, *, by: str, now: datetime) -> Restored:
@@ -273,7 +277,10 @@ def restore(plan: Plan, *, by: str, now: datetime) -> Restored:
         "signed_head": keys.signed_head(),
     }
     schema.upgrade(plan.database, head.schema)
-    with plan.database.write() as session, opened(plan.content, plan.content_key) as source:
+    with (
+        plan.database.write() as session,
+        opened(plan.content, plan.content_key, stopping=plan.stopping) as source,
+    ):
         rows = sum(load(session.connection(), read_rows(source)).values())
         session.merge(Meta(name=UNFINISHED, value=json.dumps(begun | {"rows": rows})))
     schema.upgrade(plan.database)
@@ -411,18 +418,26 @@ def _snapshot(database: Database) -> Iterator[Connection]:
         yield connection
 
 
-def _write(connection: Connection, tables: Sequence[Table], path: Path, head: Head, file_key: bytes) -> Made:
+def _write(
+    connection: Connection,
+    tables: Sequence[Table],
+    path: Path,
+    head: Head,
+    file_key: bytes,
+    *,
+    stopping: Stopping = never,
+) -> Made:
     with written(path) as file:
-        writer = SealedWriter(file, head, file_key)
+        writer = SealedWriter(file, head, file_key, stopping=stopping)
         counts = write_rows(connection, tables, writer)
         writer.close()
     return Made(path, head.made_at, sum(counts.values()), writer.size, writer.sha256)
 
 
-def _told(sealed: Sealed, key: bytes, *, known: Set[str]) -> _Told:
+def _told(sealed: Sealed, key: bytes, *, known: Set[str], stopping: Stopping) -> _Told:
     """Read the content to its end for what it tells of keys; needed are those that are not ``known``. Raises Damaged."""
     ordered, done, needed = {}, set(), set()
-    with opened(sealed, key) as source:
+    with opened(sealed, key, stopping=stopping) as source:
         for section, row in read_rows(source):
             if section.table == Destruction.__tablename__:
                 ordered[row["key_id"]] = row["done_at"] or row["ordered_at"]

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -38,8 +38,24 @@ class Damaged(BackupProblem):
     """The file is not what was written: changed, cut short, or added to."""
 
 
+class Stopped(BackupProblem):
+    """The work was given up because the service is to end."""
+
+    def __init__(self) -> None:
+        super().__init__("it was given up because the service was stopped; it is taken after the next start")
+
+
 class NewerBackup(BackupProblem):
     """The file was written by a later version of intake-bot."""
+
+
+Stopping = Callable[[], bool]
+"""Whether the work is to be given up; asked at each chunk."""
+
+
+def never() -> bool:
+    """For work that is not given up."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +89,10 @@ class Sealed:
 class SealedWriter:
     """Seals a stream into ``file`` as it comes. :meth:`close` seals the last chunk: without it the file is cut short."""
 
-    def __init__(self, file: BinaryIO, head: Head, key: bytes) -> None:
+    def __init__(self, file: BinaryIO, head: Head, key: bytes, *, stopping: Stopping = never) -> None:
+        """``stopping``: where it says so, Stopped is raised."""
         self._file = file
+        self._stopping = stopping
         self._cipher = AESGCM(key)
         self._buffer = bytearray()
         self._count = 0
@@ -103,6 +121,8 @@ class SealedWriter:
         return self._hash.hexdigest()
 
     def _seal(self, *, last: bool) -> None:
+        if self._stopping():
+            raise Stopped
         self._put(self._cipher.encrypt(_nonce(self._count), bytes(self._buffer), _bound(self._bound, last=last)))
         self._count += 1
         self._buffer.clear()
@@ -116,8 +136,10 @@ class SealedWriter:
 class SealedReader:
     """Gives back the stream of a sealed file, and raises Damaged at the first chunk that is not what was written."""
 
-    def __init__(self, file: BinaryIO, bound: bytes, key: bytes) -> None:
+    def __init__(self, file: BinaryIO, bound: bytes, key: bytes, *, stopping: Stopping = never) -> None:
+        """``stopping``: where it says so, Stopped is raised."""
         self._file = file
+        self._stopping = stopping
         self._cipher = AESGCM(key)
         self._bound = bound
         self._count = 0
@@ -142,6 +164,8 @@ class SealedReader:
         return not self._chunk and not self._next()
 
     def _next(self) -> bool:
+        if self._stopping():
+            raise Stopped
         if self._ended:
             return False
         sealed, self._ahead = self._ahead, self._take()
@@ -188,12 +212,12 @@ def look(path: Path, kind: str) -> Sealed:
 
 
 @contextmanager
-def opened(sealed: Sealed, key: bytes) -> Iterator[SealedReader]:
+def opened(sealed: Sealed, key: bytes, *, stopping: Stopping = never) -> Iterator[SealedReader]:
     """The stream of ``sealed``. What is wrong with the file is raised as Damaged, or as BackupProblem where it is away."""
     try:
         with sealed.path.open("rb") as file:
             file.seek(sealed.start)
-            yield SealedReader(file, sealed.bound, key)
+            yield SealedReader(file, sealed.bound, key, stopping=stopping)
     except Damaged as fault:
         raise Damaged(f"{sealed.path}: {fault}") from None
     except OSError as fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -1016,6 +1017,29 @@ def test_a_disk_that_is_not_mounted_is_noticed(quick_office: Office) -> None:
     assert backup_job.scheduled(house, now=FRIDAY_1640 + DAY).proven  # type: ignore[union-attr]
     moved = house_of(quick_office, folder=quick_office.folder / "elsewhere")
     assert backup_job.scheduled(moved, now=FRIDAY_1640 + DAY).proven  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("step", ["write_content", "write_keys", "examine", "restore", "faults"])
+def test_a_backup_is_given_up_wherever_it_is(step: str, quick_office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = house_of(quick_office)
+    monkeypatch.setattr(backup_job, "STEPS", 1)
+    stop = threading.Event()
+    module = verify if step == "faults" else backup
+    real = getattr(module, step)
+
+    def reached(*arguments: Any, **named: Any) -> Any:
+        stop.set()
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(module, step, reached)
+    outcome = backup_job.scheduled(house, now=FRIDAY_1640, stopping=stop.is_set)
+    assert outcome is not None
+    assert outcome.problem is not None
+    assert "stopped" in outcome.problem
+    # Nothing half-done is left, and it is due again.
+    assert list(house.data_dir.iterdir()) == []
+    assert not list(quick_office.folder.rglob("*.partial"))
+    assert backup_job.due(house.settings, now=FRIDAY_1640)
 
 
 def test_nothing_is_scheduled_without_a_folder(quick_office: Office) -> None:
