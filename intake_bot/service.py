@@ -335,7 +335,9 @@ class Service:
 
     def _tidy(self) -> None:
         """Old backups of keys, and what a killed process left, go in time; what cannot be deleted is said once."""
-        untidied = backup_job.tidy(self.house, now=self.clock())
+        with self.house.database.leadership(BACKUP_LOCK) as leads:
+            # Another node may be proving a backup in a data folder that both have.
+            untidied = backup_job.tidy(self.house, now=self.clock()) if leads else self._untidied
         if untidied is not None and untidied != self._untidied:
             log.error("an old backup stays: %s", untidied)
         self._untidied = untidied

@@ -629,6 +629,44 @@ def test_a_restore_cut_off_after_its_commit_brings_nothing_purged_back_and_is_fi
         assert not (store.signed_head() or "").startswith("7:")
 
 
+def test_a_key_store_s_restore_that_was_cut_off_is_given_again_or_finished(
+    quick_office: Office, new_target: Callable[..., Target], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = quick_office
+    with office.database.write() as session:
+        schema.check_key(session, office.practice.vault)
+        case = session.scalars(select(Case)).first()
+    assert case is not None
+    sealed = Vault(office.keys).seal(HERE, CANARY.encode(), key=case.key_id)
+    _, keys_file = office.back_up()
+    purge(office, case.id)
+
+    def dies(*_: Any, **__: Any) -> None:
+        raise Dies
+
+    def attempt(target: Target) -> None:
+        plan = backup.examine_keys(keys_file, database=office.database, keys=target.keys)
+        backup.restore_keys(plan, by=BY, now=FRIDAY_1640 + DAY)
+
+    for count, step in enumerate(("_restore_keys", "finish"), start=1):
+        lost = new_target()
+        with monkeypatch.context() as patch:
+            patch.setattr(backup, step, dies)
+            with pytest.raises(Dies):
+                attempt(lost)
+        again = Target(office.database, KeyStore(lost.keys.database, FixedSource(MASTER)))
+        if step == "_restore_keys":
+            attempt(again)
+        else:
+            again.keys.open()
+            assert backup.finish(office.database, again.keys, now=FRIDAY_1640 + DAY) is not None
+        with pytest.raises(KeyGone):
+            Vault(again.keys).open(HERE, sealed)
+        assert office.count(AuditEntry, AuditEntry.act == "restored") == count
+        with office.database.read() as session:
+            assert list(verify.faults(session, Vault(again.keys))) == []
+
+
 def purge(office: Office, case_id: str) -> None:
     with office.database.write() as session:
         case = session.get_one(Case, case_id)
