@@ -116,3 +116,15 @@ def test_a_backup_of_the_keys_that_is_too_old_or_another_s_is_refused(house: Kep
     shutil.rmtree(other.data)
     other.run_here("restore", "--keys-only", other.keys_file, expect=1)
     assert "no content" in other.last_error
+
+
+def test_a_user_without_a_name_can_restore_too(house: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    shutil.rmtree(house.data)
+    house.run_here("restore", str(house.folder / "kept.backup"))
+    with house.inside() as (_, session):
+        entry = session.exec(select(AuditEntry).where(AuditEntry.act == "restored")).one()
+    assert entry.actor.startswith("terminal:user ")
