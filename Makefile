@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench fuzz lock clean
+.PHONY: help demo test check format bench bench-accept fuzz lock clean
 
 help:
 	@echo "make demo    install into .venv and watch the whole story, on this machine alone"
 	@echo "make test    install what the tests need and run them"
 	@echo "make check   lint, types, import rules"
 	@echo "make fuzz    look for mail that the reader cannot stand, for five minutes (Linux and macOS)"
+	@echo "make bench-accept  how fast mail is accepted, beside Postfix (which must be installed) and a server that keeps nothing"
 	@echo "make bench   times from the dot to 250, acknowledgement and card; memory; the record at 100,000 cases"
 
 # A stamp holds the lock file's install, so that the second run starts at once.
@@ -51,15 +52,18 @@ fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
 	$(BIN)/python bench/fuzz_reading.py $(ARGS)
 
+bench-accept: $(VENV)/.installed
+	$(BIN)/python bench/accept.py $(ARGS)
+
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 # Needs uv (https://docs.astral.sh/uv/): one lock for every Python from 3.11 and every platform, with hashes.
 lock:
-	uv pip compile pyproject.toml --extra postgres --extra mx --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra postgres --extra mx --extra uvloop --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --custom-compile-command "make lock" -q -o requirements.lock
-	uv pip compile pyproject.toml --extra postgres --extra mx --group dev -c requirements.lock --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra postgres --extra mx --extra uvloop --group dev -c requirements.lock --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-package intake-bot --custom-compile-command "make lock" -q \
 	  -o requirements-dev.lock
 

@@ -40,6 +40,8 @@ from intake_bot.command import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from intake_bot.casework.acts import Act
     from intake_bot.house import House
 
@@ -75,8 +77,24 @@ def serve(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
     from intake_bot import logs
 
     logs.set_up()
-    with opened_house(config, data, keys_ahead=SERVICE_KEYS_AHEAD) as house:
-        asyncio.run(_serve(house))
+    with (
+        opened_house(config, data, keys_ahead=SERVICE_KEYS_AHEAD) as house,
+        asyncio.Runner(loop_factory=_loop_factory(house.settings.service.event_loop)) as runner,
+    ):
+        runner.run(_serve(house))
+
+
+def _loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the service's event loop; None for asyncio's own."""
+    if wanted == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        if wanted == "uvloop":
+            wrong("service.event_loop: uvloop is not installed; install intake-bot[uvloop], or say auto")
+        return None
+    return uvloop.new_event_loop
 
 
 async def _serve(house: House) -> None:

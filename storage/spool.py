@@ -96,12 +96,20 @@ def accept(database: Database, vault: Vault, offers: Sequence[Offer]) -> list[st
         return [identity for offer in offers for identity in accept(database, vault, [offer])]
 
 
+_INSERT_RAW, _INSERT_SPOOLED = insert(Raw), insert(Spooled)
+
+
 def _accept(database: Database, vault: Vault, offers: Sequence[Offer]) -> list[str | None]:
     identities: list[str | None] = []
     raws, spooled = [], []
     wanted = [offer.key for offer in offers if offer.key is not None]
-    with database.write() as session:
-        known = set(session.exec(select(Spooled.key).where(col(Spooled.key).in_(wanted))).all()) if wanted else set()
+    # Rows for the driver, not objects: this is what a client waits for.
+    with database.write_rows() as connection:
+        known = (
+            set(connection.execute(select(Spooled.key).where(col(Spooled.key).in_(wanted))).scalars())
+            if wanted
+            else set()
+        )
         for offer in offers:
             if offer.key is not None and offer.key in known:
                 identities.append(None)
@@ -135,10 +143,8 @@ def _accept(database: Database, vault: Vault, offers: Sequence[Offer]) -> list[s
                 }
             )
         if raws:
-            # Rows for the driver, not objects: this is what a client waits for.
-            connection = session.connection()
-            connection.execute(insert(Raw), raws)
-            connection.execute(insert(Spooled), spooled)
+            connection.execute(_INSERT_RAW, raws)
+            connection.execute(_INSERT_SPOOLED, spooled)
     return identities
 
 

@@ -14,7 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException, syntax
@@ -151,6 +151,11 @@ class _Connection(SMTP):
         self._clients = clients
         self._mistakes = 0
         self.client = ""
+        self._silent_at = 0.0
+
+    def __dir__(self) -> list[str]:
+        """The names alone that aiosmtpd looks for among all attributes, anew for each connection and at some cost."""
+        return _names_looked_for(type(self))
 
     @property
     def over_tls(self) -> bool:
@@ -161,7 +166,8 @@ class _Connection(SMTP):
             # The same connection once more, over TLS now.
             super().connection_made(transport)
             return
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (TCP always is)
+        # TCP's always is one, though uvloop's says nothing of it.
+        transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self.client = peer[0] if isinstance(peer, tuple) else ""
         if not self._clients.allowed(self.client):
@@ -183,6 +189,26 @@ class _Connection(SMTP):
             self._open_connections.discard(self)
             self._clients.leave(self.client)
             super().connection_lost(error)
+
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        """Let the client go when it has been silent for so long (seconds). One timer does for all of a connection's life:
+        when it goes off too early it is set anew, which costs less than a new one for each command.
+        """
+        self._silent_at = self.loop.time() + (duration or self._timeout_duration)
+        watch = self._timeout_handle
+        if watch is None or watch.cancelled() or watch.when() > self._silent_at:
+            self._watch()
+
+    def _watch(self) -> None:
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+        self._timeout_handle = self.loop.call_at(self._silent_at, self._look_at_the_time)
+
+    def _look_at_the_time(self) -> None:
+        if self.loop.time() < self._silent_at:
+            self._watch()
+        else:
+            self._timeout_cb()  # type: ignore[no-untyped-call]
 
     def data_received(self, data: bytes) -> None:
         # aiosmtpd counts from the last command: a large message over a slow line would be cut each time it comes.
@@ -317,6 +343,15 @@ class _Connection(SMTP):
         return content if len(content) <= limit else None
 
 
+_NAMES: dict[type, list[str]] = {}
+
+
+def _names_looked_for(kind: type) -> list[str]:
+    if kind not in _NAMES:
+        _NAMES[kind] = [name for name in dir(kind) if name.startswith(("smtp_", "auth_", "handle_"))]
+    return _NAMES[kind]
+
+
 # The paths that nearly every client sends: no quoting, no route. What is between the brackets may be nothing.
 _PLAIN_PATH = re.compile(r'\s*<([^\s<>@"\\,:;()\[\]]+@[^\s<>@"\\,:;()\[\]]+|)>(.*)\Z', re.DOTALL)
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -348,6 +383,9 @@ class _Handler:
         self._accepting = 0
         self.idle = asyncio.Event()
         self.idle.set()
+
+    def __dir__(self) -> list[str]:
+        return _names_looked_for(type(self))
 
     async def handle_EHLO(  # noqa: N802 (aiosmtpd's names)
         self, server: _Connection, session: Session, envelope: Envelope, hostname: str, responses: list[str]
