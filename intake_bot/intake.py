@@ -112,7 +112,8 @@ class IntakeWorker:
         if self.verifier is not None and incoming.sender_trust == "none":
             incoming = replace(incoming, sender_trust=await self._verdict(self.verifier, arrival))
         suggestion = None
-        if await asyncio.to_thread(self._opens_case, incoming):
+        # Triage takes longest: it is asked for where a case is opened, and nowhere else.
+        if self.triager is not None and await asyncio.to_thread(self._opens_case, incoming):
             suggestion = await self._suggest(incoming)
         return await asyncio.to_thread(self._file, incoming, suggestion)
 

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Session, col, func, select
 
 from storage.claims import CANCELLED, DONE, PARKED, WAITING, claim
@@ -78,29 +80,33 @@ def put(
     ``sealed_by`` is the data key of the case whose content this holds; without one the service's own key seals it, which is
     for codes and our own words only.
     """
-    if session.exec(select(Outgoing.id).where(col(Outgoing.key) == key)).first() is not None:
-        return None
-    identity = new_id(now)
-    session.add(
-        Outgoing(
-            id=identity,
-            key=key,
-            channel=via,
-            kind=kind,
-            case_id=case_id,
-            created_at=now,
-            available_at=not_before or now,
-            mail_id=mail_id,
-            bounce_tag=vault.tag("bounce", identity) if via is Via.MAIL else None,
-            address_key=address_key,
-            words_key=words_key,
-            content=vault.seal_json(
-                Place("outbox", identity, "content", case_id), content, key=sealed_by or vault.keys.service_key
-            ),
-        )
-    )
+    # What it belongs to must be there before it.
     session.flush()
-    return identity
+    identity = new_id(now)
+    row = {
+        "id": identity,
+        "key": key,
+        "channel": via,
+        "kind": kind,
+        "case_id": case_id,
+        "created_at": now,
+        "state": WAITING,
+        "available_at": not_before or now,
+        "claims": 0,
+        "tries": 0,
+        "uncertain": False,
+        "mail_id": mail_id,
+        "bounce_tag": vault.tag("bounce", identity) if via is Via.MAIL else None,
+        "address_key": address_key,
+        "words_key": words_key,
+        "content": vault.seal_json(
+            Place("outbox", identity, "content", case_id), content, key=sealed_by or vault.keys.service_key
+        ),
+    }
+    connection = session.connection()
+    insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    adding = insert(Outgoing).values(row).on_conflict_do_nothing(index_elements=[col(Outgoing.key)])
+    return connection.execute(adding.returning(col(Outgoing.id))).scalar_one_or_none()
 
 
 def amend(session: Session, vault: Vault, key: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:

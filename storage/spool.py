@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
@@ -199,15 +199,16 @@ def finish(
 
     ``case_id`` is the case that it belongs to from now on: its data key goes when the case's does.
     """
-    row = session.exec(select(Spooled).where(col(Spooled.id) == spool_id).with_for_update()).one_or_none()
-    if row is None or row.state == DONE:
-        return False
-    row.state, row.outcome, row.done_at = DONE, outcome, now
-    row.available_at = row.lease_by = row.error = None
-    row.message_id = message_id
-    row.case_id = case_id or row.case_id
-    session.add(row)
-    return True
+    session.flush()
+    row: dict[str, Any] = {"state": DONE, "outcome": outcome, "done_at": now, "message_id": message_id}
+    if case_id is not None:
+        row["case_id"] = case_id
+    done = session.connection().execute(
+        update(Spooled)
+        .where(col(Spooled.id) == spool_id, col(Spooled.state) != DONE)
+        .values(row | {"available_at": None, "lease_by": None, "error": None})
+    )
+    return bool(done.rowcount)
 
 
 def fail(session: Session, spool_id: str, error: str, *, now: datetime) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import case as case_when
 from sqlmodel import Session, col, func, select
 
 from intake_bot.casework import deadlines, desk_queue, directory, undelivered
@@ -144,6 +145,14 @@ def file(
     For a new case: the case, the message, the suggestion, the triage deadline and its reminders, the acknowledgement, the
     card, the audit entries. Gives None where another worker has dealt with the same spool row meanwhile.
     """
+    # Each step says itself when its rows must be there; looking for them before each question costs more than the answer.
+    with session.no_autoflush:
+        return _file(session, practice, incoming, suggestion, now=now)
+
+
+def _file(
+    session: Session, practice: Practice, incoming: Incoming, suggestion: Suggestion | None, *, now: datetime
+) -> Filed | None:
     placement = place(session, practice, incoming)
     if placement.outcome is Outcome.DUPLICATE:
         if not spool.finish(
@@ -531,19 +540,18 @@ def _no_acknowledgement(session: Session, practice: Practice, incoming: Incoming
     address = incoming.answer_to
     if address is None or address.lower() == practice.address.lower() or practice.reply_tag_of(address):
         return Remark.NOT_ACKNOWLEDGED_NO_ADDRESS
-    recent = (
-        select(func.count())
+    same_words = case_when((col(Outgoing.words_key) == _words_key(practice, incoming), 1))
+    answered, answered_the_same = session.exec(
+        select(func.count(), func.count(same_words))
         .select_from(Outgoing)
         .where(
             col(Outgoing.address_key) == practice.address_key(address),
             col(Outgoing.kind) == Kind.ACKNOWLEDGEMENT,
             col(Outgoing.created_at) > now - ACKNOWLEDGEMENT_WINDOW,
         )
-    )
-    if session.exec(recent).one() >= practice.acknowledgements_per_address:
-        return Remark.NOT_ACKNOWLEDGED_CAP
-    same_words = recent.where(col(Outgoing.words_key) == _words_key(practice, incoming))
-    if session.exec(same_words).one() >= practice.acknowledgements_same_words:
+    ).one()
+    capped = answered >= practice.acknowledgements_per_address
+    if capped or answered_the_same >= practice.acknowledgements_same_words:
         return Remark.NOT_ACKNOWLEDGED_CAP
     return None
 
