@@ -1,7 +1,7 @@
 """Word search over sealed content: newest first, opened and looked through one by one, within a time budget.
 
 There is no index of words: one would tell, to whoever has the disk, what the texts say. So a search reads: what was sent to
-us (our own letters come from templates), and the reasons of decisions. It gives places (a case, an id, a time), never a
+us with its documents (our own letters come from templates), and the reasons of decisions. It gives places (a case, an id, a time), never a
 quotation, and where it had to stop, a cursor to go on from.
 """
 
@@ -248,7 +248,9 @@ class _Item(NamedTuple):
         if not words.may_be_in(content):
             return False
         value: dict[str, Any] = json.loads(content)
-        return words.are_in([value.get(name) or "" for name in _FIELDS[self.table]])
+        texts = [value.get(name) or "" for name in _FIELDS[self.table]]
+        texts += [document["text"] for document in value.get("documents", ())]
+        return words.are_in(texts)
 
 
 def _sources(officer: str | None, since: datetime | None, before: Cursor | None) -> Iterator[tuple[str, _Rows]]:

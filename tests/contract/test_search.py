@@ -11,6 +11,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -42,7 +43,7 @@ class Shelf:
         self.vault = vault
         self._made = 0
 
-    def case(self, body: str, *, officer: str | None = None, **content: str) -> str:
+    def case(self, body: str, *, officer: str | None = None, **content: Any) -> str:
         """The message's id, which is the case's too."""
         self._made += 1
         at = FRIDAY_1640 + timedelta(minutes=self._made)
@@ -135,6 +136,12 @@ def test_finds_newest_first_whatever_case_and_accents_and_all_the_words(shelf: S
     assert shelf.found("lukasz") == shelf.found("o'brien") == shelf.found("dsl@brookfield.example") == [third]
     assert shelf.found("farrier") == [third]
     assert shelf.found("body_text") == [], "a name of ours is no text"
+
+
+def test_looks_into_attached_documents(shelf: Shelf) -> None:
+    case = shelf.case("Please see the form.", documents=[{"filename": "form.docx", "text": "The coach shouted."}])
+    assert shelf.found("coach shouted") == [case]
+    assert shelf.found("docx") == []
 
 
 def test_looks_into_reasons_and_the_unfiled_list_in_one_order(shelf: Shelf) -> None:
