@@ -1,8 +1,8 @@
 """Word search over sealed content: newest first, opened and looked through one by one, within a time budget.
 
 There is no index of words: one would tell, to whoever has the disk, what the texts say. So a search reads: what was sent to
-us with its documents (our own letters come from templates), and the reasons of decisions. It gives places (a case, an id, a time), never a
-quotation, and where it had to stop, a cursor to go on from.
+us with its documents (our own letters come from templates), and the reasons of decisions. It gives places (a case, an id, a
+time), never a quotation, and where it had to stop, a cursor to go on from.
 """
 
 from __future__ import annotations
