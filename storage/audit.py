@@ -11,15 +11,21 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import insert, update
+from sqlalchemy import bindparam, insert, update
 from sqlmodel import Session, col, select, tuple_
 
-from storage.tables import AuditEntry, ChainHead, SignedHead
+from storage.tables import AuditEntry, ChainHead, SignedHead, rows_of
 
 SERVICE_CHAIN = "service"
 _GENESIS = "0" * 64
 
 
+_ENTRIES, _HEADS = rows_of(AuditEntry), rows_of(ChainHead)
+_HEAD = select(_HEADS.c.seq, _HEADS.c.hash).where(_HEADS.c.chain == bindparam("of")).with_for_update()
+_ADD_ENTRY, _ADD_HEAD = insert(_ENTRIES), insert(_HEADS)
+_MOVE_HEAD = (
+    update(_HEADS).where(_HEADS.c.chain == bindparam("of")).values(seq=bindparam("seq"), hash=bindparam("hash"))
+)
 HEADS_AT_ONCE = 5000
 """Heads in one signed head; more make another."""
 
@@ -53,9 +59,7 @@ def record(
         detail |= {"note": note.id, "note_sha256": hashlib.sha256(note.sealed).hexdigest()}
     # Rows for the driver, not objects: this is on the way of every message.
     connection = session.connection()
-    head = connection.execute(
-        select(ChainHead.seq, ChainHead.hash).where(col(ChainHead.chain) == chain).with_for_update()
-    ).first()
+    head = connection.execute(_HEAD, {"of": chain}).first()
     last, previous = head or (0, _GENESIS)
     entry = {
         "chain": chain,
@@ -68,12 +72,12 @@ def record(
         "previous": previous,
     }
     entry["hash"] = _hash(entry)
-    connection.execute(insert(AuditEntry).values(entry))
+    connection.execute(_ADD_ENTRY, entry)
     now = {"seq": entry["seq"], "hash": entry["hash"]}
     if head is None:
-        connection.execute(insert(ChainHead).values(chain=chain, signed_seq=0, **now))
+        connection.execute(_ADD_HEAD, {"chain": chain, "signed_seq": 0} | now)
     else:
-        connection.execute(update(ChainHead).where(col(ChainHead.chain) == chain).values(now))
+        connection.execute(_MOVE_HEAD, {"of": chain} | now)
 
 
 def entry_hash(entry: AuditEntry) -> str:

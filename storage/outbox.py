@@ -19,7 +19,7 @@ from sqlmodel import Session, col, func, select
 from storage.claims import CANCELLED, DONE, PARKED, WAITING, claim
 from storage.engine import Database
 from storage.ids import new_id
-from storage.tables import Outgoing
+from storage.tables import Outgoing, rows_of
 from storage.vault import UNOPENABLE, Place, Vault
 
 BACKOFF = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 1800))
@@ -57,6 +57,13 @@ class Parcel:
     content: dict[str, Any]
     tries: int
     look_first: bool
+
+
+_OUTBOX = rows_of(Outgoing)
+_ADD = {
+    dialect: insert(_OUTBOX).on_conflict_do_nothing(index_elements=[_OUTBOX.c.key]).returning(_OUTBOX.c.id)
+    for dialect, insert in (("sqlite", sqlite_insert), ("postgresql", postgresql_insert))
+}
 
 
 def put(
@@ -104,9 +111,7 @@ def put(
         ),
     }
     connection = session.connection()
-    insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
-    adding = insert(Outgoing).values(row).on_conflict_do_nothing(index_elements=[col(Outgoing.key)])
-    return connection.execute(adding.returning(col(Outgoing.id))).scalar_one_or_none()
+    return connection.execute(_ADD[connection.dialect.name], row).scalar_one_or_none()
 
 
 def amend(session: Session, vault: Vault, key: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:

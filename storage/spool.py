@@ -13,14 +13,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import bindparam, func, insert, update
+from sqlalchemy import select as sqlalchemy_select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from storage.claims import DONE, LEASED, PARKED, WAITING, claim
 from storage.engine import Database
 from storage.ids import new_id
-from storage.tables import Raw, Spooled
+from storage.tables import Raw, Spooled, rows_of
 from storage.vault import UNOPENABLE, Place, Tampered, Vault
 
 MAX_TRIES = 3
@@ -96,7 +97,23 @@ def accept(database: Database, vault: Vault, offers: Sequence[Offer]) -> list[st
         return [identity for offer in offers for identity in accept(database, vault, [offer])]
 
 
-_INSERT_RAW, _INSERT_SPOOLED = insert(Raw), insert(Spooled)
+_SPOOL, _RAW = rows_of(Spooled), rows_of(Raw)
+_INSERT_RAW, _INSERT_SPOOLED = insert(_RAW), insert(_SPOOL)
+_RAW_OF = sqlalchemy_select(_RAW.c.key_id, _RAW.c.data).where(_RAW.c.id == bindparam("of"))
+_FINISH = (
+    update(_SPOOL)
+    .where(_SPOOL.c.id == bindparam("which"), _SPOOL.c.state != DONE)
+    .values(
+        state=DONE,
+        outcome=bindparam("outcome"),
+        done_at=bindparam("done_at"),
+        message_id=bindparam("message_id"),
+        case_id=func.coalesce(bindparam("case_id", type_=_SPOOL.c.case_id.type), _SPOOL.c.case_id),
+        available_at=None,
+        lease_by=None,
+        error=None,
+    )
+)
 
 
 def _accept(database: Database, vault: Vault, offers: Sequence[Offer]) -> list[str | None]:
@@ -200,15 +217,8 @@ def finish(
     ``case_id`` is the case that it belongs to from now on: its data key goes when the case's does.
     """
     session.flush()
-    row: dict[str, Any] = {"state": DONE, "outcome": outcome, "done_at": now, "message_id": message_id}
-    if case_id is not None:
-        row["case_id"] = case_id
-    done = session.connection().execute(
-        update(Spooled)
-        .where(col(Spooled.id) == spool_id, col(Spooled.state) != DONE)
-        .values(row | {"available_at": None, "lease_by": None, "error": None})
-    )
-    return bool(done.rowcount)
+    row = {"which": spool_id, "outcome": outcome, "done_at": now, "message_id": message_id, "case_id": case_id}
+    return bool(session.connection().execute(_FINISH, row).rowcount)
 
 
 def fail(session: Session, spool_id: str, error: str, *, now: datetime) -> bool:
@@ -267,10 +277,14 @@ def key_id_of(session: Session, raw_id: str) -> str:
 
 def raw_bytes(session: Session, vault: Vault, raw_id: str) -> bytes:
     """The bytes exactly as they came. Raises LookupError where there are none."""
-    row = session.get(Raw, raw_id)
+    return _raw(session, vault, raw_id)[1]
+
+
+def _raw(session: Session, vault: Vault, raw_id: str) -> tuple[str, bytes]:
+    row = session.connection().execute(_RAW_OF, {"of": raw_id}).first()
     if row is None:
         raise LookupError("no raw bytes under that id")
-    return vault.open(Place("raw", raw_id, "data"), row.data)
+    return row.key_id, vault.open(Place("raw", raw_id, "data"), row.data)
 
 
 def waiting_states() -> tuple[str, ...]:
@@ -285,13 +299,14 @@ def _park(row: Spooled, error: str, now: datetime) -> None:
 def _arrival(session: Session, vault: Vault, row: Spooled) -> Arrival:
     if row.raw_id != row.id:
         raise Tampered("the raw bytes of another arrival")
+    key_id, raw = _raw(session, vault, row.raw_id)
     return Arrival(
         id=row.id,
         channel=Channel(row.channel),
         received_at=row.received_at,
         raw_id=row.raw_id,
-        key_id=key_id_of(session, row.raw_id),
-        raw=raw_bytes(session, vault, row.raw_id),
+        key_id=key_id,
+        raw=raw,
         envelope=vault.open_json(Place("spool", row.id, "content"), row.content),
         tries=row.tries,
         claims=row.claims,

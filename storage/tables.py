@@ -8,10 +8,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import JSON, Column, Index, LargeBinary, Table, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 LAST_SLACK_PING = "last_slack_ping"
+
+
+def rows_of(model: type[SQLModel]) -> Table:
+    """The table behind a model: for statements about rows, which cost far less than objects on the way of every message."""
+    return SQLModel.metadata.tables[str(model.__tablename__)]
 
 
 class Meta(SQLModel, table=True):
