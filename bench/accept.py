@@ -1,5 +1,7 @@
 """How fast mail is accepted, beside Postfix and beside an aiosmtpd that keeps nothing: ``make bench-accept``.
 
+``--servers mailman-lmtp,noop-lmtp,ours-lmtp`` compares LMTP, with Mailman 3 from the virtual environment $BENCH_MAILMAN.
+
 Needs Debian's ``postfix`` package for smtp-source and for Postfix itself, and root, which Postfix's master asks for. Starts
 each server on a port of its own in a throw-away folder and loads them in turn, round by round, so that a slow minute of a
 shared machine meets all of them: what is compared is the ratio within a round. Ours is the whole ``intake-bot serve``, which
@@ -25,7 +27,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 # Below the range that the kernel takes for outgoing connections.
-SINK, POSTFIX, NOOP, OURS, NOOP_LMTP, OURS_LMTP = 12626, 12625, 12628, 12629, 12630, 12631
+SINK, POSTFIX, NOOP, OURS, NOOP_LMTP, OURS_LMTP, MAILMAN = 12626, 12625, 12628, 12629, 12630, 12631, 12632
 LENGTH = 4096
 RECIPIENT = "lado@bench.example"
 NOOP_SERVER = """
@@ -80,8 +82,8 @@ def main() -> None:
         line = (
             f"{sessions:3} sessions  {server:10} {statistics.median(found):6.0f}/s ({min(found):.0f}-{max(found):.0f})"
         )
-        for peer in ("noop", "postfix"):
-            if (sessions, peer) in rates and server not in {peer, "noop"}:
+        for peer in ("noop", "postfix", "noop-lmtp", "mailman-lmtp"):
+            if (sessions, peer) in rates and server.startswith("ours"):
                 ratios = [one / other for one, other in zip(found, rates[sessions, peer], strict=True)]
                 line += f"  to {peer} {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
         print(line)
@@ -94,7 +96,10 @@ def started(server: str, folder: Path, options: argparse.Namespace) -> Iterator[
     if server == "postfix":
         yield POSTFIX, False
         return
-    if server.startswith("noop"):
+    if server == "mailman-lmtp":
+        port = MAILMAN
+        command, environment, ready = mailman(folder)
+    elif server.startswith("noop"):
         port = NOOP_LMTP if lmtp else NOOP
         command = [sys.executable, "-c", NOOP_SERVER, str(port), "lmtp" if lmtp else "smtp", options.loop]
         environment = dict(os.environ)
@@ -112,7 +117,10 @@ def started(server: str, folder: Path, options: argparse.Namespace) -> Iterator[
         ready = re.compile("taking mail")
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        wait_for(process, ready)
+        if server == "mailman-lmtp":
+            wait_for_port(port)
+        else:
+            wait_for(process, ready)
         if server.startswith("ours"):
             time.sleep(2)  # its children load what they need
         yield port, lmtp
@@ -135,6 +143,41 @@ def wait_for(process: subprocess.Popen[bytes], ready: re.Pattern[str]) -> None:
         printed += chunk.decode()
     drain: Callable[[], bytes] = process.stdout.read
     threading.Thread(target=drain, daemon=True).start()
+
+
+def wait_for_port(port: int) -> None:
+    for _ in range(400):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    sys.exit("a server does not start")
+
+
+def mailman(folder: Path) -> tuple[list[str], dict[str, str], re.Pattern[str]]:
+    """Mailman's LMTP runner alone, with one list: it parses, looks the list up and syncs a queue file."""
+    binaries = Path(os.environ["BENCH_MAILMAN"]) / "bin"
+    folder.mkdir()
+    configuration = folder / "mailman.cfg"
+    configuration.write_text(
+        f"""[mailman]
+site_owner: owner@bench.example
+layout: bench
+[paths.bench]
+var_dir: {folder}/var
+[database]
+class: mailman.database.sqlite.SQLiteDatabase
+url: sqlite:///{folder}/var/mailman.db
+[mta]
+incoming: mailman.mta.null.NullMTA
+lmtp_host: 127.0.0.1
+lmtp_port: {MAILMAN}
+smtp_port: {SINK}
+"""
+    )
+    create = [str(binaries / "mailman"), "--run-as-root", "-C", str(configuration), "create", "-d", RECIPIENT]
+    subprocess.run(create, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    return [str(binaries / "runner"), "-C", str(configuration), "-r", "lmtp"], dict(os.environ), re.compile("")
 
 
 def load(port: int, sessions: int, messages: int, *, lmtp: bool) -> float:
@@ -182,11 +225,7 @@ smtpd_recipient_restrictions = permit_mynetworks, reject
     run = ["postfix", "-c", str(configuration)]
     subprocess.run([*run, "start"], check=True, capture_output=True)
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", POSTFIX)) == 0:
-                    break
-            time.sleep(0.05)
+        wait_for_port(POSTFIX)
         yield
     finally:
         subprocess.run([*run, "stop"], check=False, capture_output=True)

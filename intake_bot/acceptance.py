@@ -109,6 +109,9 @@ class Acceptance:
 
     def _answer(self, answers: list[asyncio.Future[str | None]], results: list[str | Exception | None]) -> None:
         self._accepted()
+        kept = ", ".join(result for result in results if isinstance(result, str))
+        if kept:
+            log.info("kept %s", kept)
         for answer, result in zip(answers, results, strict=True):
             if answer.done():
                 continue  # the client hung up; what it sent is kept all the same

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
@@ -16,6 +17,8 @@ Network = IPv4Network | IPv6Network
 LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 MAX_REMEMBERED = 10_000
 """Clients whose rate is remembered; beyond this the ones that have been quiet are forgotten."""
+REMEMBERED_ADDRESSES = 4096
+"""Client addresses that need not be parsed again: most mail comes from a few relays."""
 _IPV6_PREFIX = 64
 """One subscriber's network: whoever has one IPv6 address there has them all."""
 
@@ -106,6 +109,7 @@ def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     return tuple(networks)
 
 
+@lru_cache(maxsize=REMEMBERED_ADDRESSES)
 def _address(client: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(client.partition("%")[0])
@@ -123,6 +127,7 @@ def is_within(client: str, networks: Iterable[Network]) -> bool:
     return address is None or any(address in network for network in networks)
 
 
+@lru_cache(maxsize=REMEMBERED_ADDRESSES)
 def _subscriber(client: str) -> str:
     """Whom to count: an IPv4 address, or an IPv6 address's /64."""
     address = _address(client)

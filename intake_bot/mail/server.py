@@ -433,7 +433,6 @@ class _Handler:
             log.exception("a message was not kept")
             answer = FAULT
         else:
-            log.info("kept %s", identity)
             answer = f"250 2.0.0 Kept as {identity}"
         finally:
             self._accepting -= 1
