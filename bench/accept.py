@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--sessions", default="1,10,50")
     parser.add_argument("--servers", default="noop,postfix,ours")
     parser.add_argument("--database", default="", help="a PostgreSQL url for ours; default: SQLite")
-    parser.add_argument("--loop", default="asyncio", choices=("asyncio", "uvloop"), help="for noop and ours alike")
+    parser.add_argument("--loop", default="uvloop", choices=("asyncio", "uvloop"), help="for noop and ours alike")
     options = parser.parse_args()
     names = options.servers.split(",")
     if shutil.which("smtp-source") is None:
@@ -113,6 +113,7 @@ def started(server: str, folder: Path, options: argparse.Namespace) -> Iterator[
             "INTAKE_BOT_MAIL_PROTOCOL": "lmtp" if lmtp else "smtp",
             "INTAKE_BOT_TRIAGE_ENABLED": "false",
             "INTAKE_BOT_DATABASE_URL": options.database,
+            "INTAKE_BOT_SERVICE_EVENT_LOOP": options.loop,
         }
         ready = re.compile("taking mail")
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
