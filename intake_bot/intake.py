@@ -23,6 +23,7 @@ from intake_bot.casework.practice import Practice
 from intake_bot.casework.receive import Filed, Incoming, file, place
 from intake_bot.casework.text_read import text_read
 from intake_bot.mail.addresses import is_plain
+from intake_bot.mail.machine import is_null_sender
 from intake_bot.mail.reading import Reading
 from intake_bot.mail.trust import Trust
 from intake_bot.sandbox import SandboxFailed
@@ -237,6 +238,8 @@ def incoming_from(arrival: Arrival, reading: Reading) -> Incoming:
         machine_for_a_person=reading.machine.for_a_person if reading.machine else False,
         answers=reading.answers,
         still_trying=reading.still_trying,
+        null_sender=is_null_sender(str(arrival.envelope.get("from", ""))),
+        addressed_to=(*reading.to, *reading.cc),
         sender_trust=reading.trust,
         unreadable=reading.unreadable,
         defects=reading.defects,

@@ -96,10 +96,8 @@ def notice_sentence(notice: Notice, zone: ZoneInfo) -> str:
         case NoticeKind.PARKED:
             return f"A message could not be read and is parked ({notice.code}). See: intake-bot parked"
         case NoticeKind.UNFILED:
-            return (
-                f"A machine's message was kept without a case ({notice.code}), and perhaps more since. "
-                "See: intake-bot messages"
-            )
+            what = "A machine's message was" if notice.count == 1 else f"{notice.count} machines' messages were"
+            return f"{what} kept without a case ({notice.code}). See: intake-bot messages"
         case NoticeKind.DELIVERY_FAILED:
             return (
                 f"{notice.reference or 'A letter'}: our letter could not be delivered ({notice.code}). Telephone them."
@@ -110,6 +108,18 @@ def notice_sentence(notice: Notice, zone: ZoneInfo) -> str:
             return (
                 f"{notice.count} more from one sender, beyond the usual: made cases without cards of their own. "
                 "See: intake-bot cases"
+            )
+        case NoticeKind.JOINED:
+            owner = f"It is with {notice.owner.id}." if notice.owner else "Nobody has claimed it."
+            what = "another version of a message" if notice.code == "version" else "another message"
+            concluded = (
+                " The case is concluded: see whether it must be taken up again." if notice.code == "concluded" else ""
+            )
+            return f"{notice.reference or 'A case'}: {what} has come. {owner}{concluded}"
+        case NoticeKind.CAPPED:
+            return (
+                f"{notice.reference or 'A case'}: not acknowledged, since its address has had its fill of automatic "
+                "answers. A machine, or somebody to telephone."
             )
 
 

@@ -144,6 +144,8 @@ class NoticeKind(StrEnum):
     DELIVERY_FAILED = "delivery_failed"
     DELIVERY_DELAYED = "delivery_delayed"
     FOLDED = "folded"
+    JOINED = "joined"
+    CAPPED = "capped"
 
 
 @dataclass(frozen=True, slots=True)

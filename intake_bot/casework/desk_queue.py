@@ -73,8 +73,13 @@ def update_card(session: Session, practice: Practice, case: Case, *, now: dateti
 
 def fold_card(session: Session, practice: Practice, sender_key: str, *, now: datetime) -> None:
     """Instead of a card: one line for all that a sender's cases of these ten minutes would fill, when they are over."""
+    fold_notice(session, practice, Notice(NoticeKind.FOLDED), key=f"folded:{sender_key}", now=now)
+
+
+def fold_notice(session: Session, practice: Practice, notice: Notice, *, key: str, now: datetime) -> None:
+    """One line for all of these ten minutes that have the same ``key``, with their count, when they are over."""
     begins = now - (now - datetime.min.replace(tzinfo=UTC)) % FOLDED_TOGETHER
-    key = f"folded:{sender_key}:{begins:%Y-%m-%dT%H:%M}"
+    key = f"{key}:{begins:%Y-%m-%dT%H:%M}"
     if not outbox.amend(session, practice.vault, key, lambda line: line | {"count": line["count"] + 1}):
         outbox.put(
             session,
@@ -83,7 +88,7 @@ def fold_card(session: Session, practice: Practice, sender_key: str, *, now: dat
             via=Via.DESK,
             kind=Kind.NOTICE,
             now=now,
-            content=notice_to_json(Notice(NoticeKind.FOLDED)),
+            content=notice_to_json(notice),
             not_before=begins + FOLDED_TOGETHER,
         )
 

@@ -8,21 +8,23 @@ and finds a duplicate when it tries again.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import and_
 from sqlalchemy import case as case_when
 from sqlmodel import Session, col, func, select
 
 from intake_bot.casework import deadlines, desk_queue, directory, undelivered
-from intake_bot.casework.desk import SYSTEM, Notice, NoticeKind
+from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW, TRIAGE, Practice
 from intake_bot.casework.sectors import sector_of
 from intake_bot.casework.vocabulary import DOCUMENT_FAULTS, Remark, Status
 from storage import audit, outbox, spool
-from storage.ids import new_id, new_reference
+from storage.ids import REFERENCE_ALPHABET, REFERENCE_LENGTH, new_id, new_reference
 from storage.outbox import Kind, Via
 from storage.spool import Outcome
 from storage.tables import Case, Link, Message, Outgoing, Participant, SuggestionRow
@@ -69,6 +71,10 @@ class Incoming:
     answers: tuple[str, ...] = ()
     """For machine-sent answers: the Message-IDs that they are about."""
     still_trying: bool = False
+    null_sender: bool = False
+    """It came from the null sender, as reports of mail systems do."""
+    addressed_to: tuple[str, ...] = ()
+    """The addresses of To and Cc: a redirection on the way changes ``recipients``, and leaves these."""
     """A report that a letter of ours is delayed: whoever sent it goes on trying."""
     sender_trust: str = "none"
     unreadable: str | None = None
@@ -194,9 +200,10 @@ def _file(
                 code=incoming.machine_reason,
                 detail={"message": incoming.id},
             )
-            # One line an hour, however many come: somebody must look, since a consultation may hide among them.
+            # The first of an hour at once, the others together: somebody must look, since a consultation may be among them.
             notice = Notice(NoticeKind.UNFILED, code=incoming.machine_reason)
-            desk_queue.post_notice(session, practice, notice, key=f"unfiled:{now:%Y-%m-%dT%H}", now=now)
+            if not desk_queue.post_notice(session, practice, notice, key=f"unfiled:{now:%Y-%m-%dT%H}", now=now):
+                desk_queue.fold_notice(session, practice, notice, key="unfiled", now=now)
             return Filed(Outcome.UNFILED, incoming.id)
 
 
@@ -255,6 +262,10 @@ def _open_case(
         _acknowledge(session, practice, case, incoming, suggestion, due_at=triage_due.due_at, now=now)
     else:
         remarks.append(refusal)
+        if refusal is Remark.NOT_ACKNOWLEDGED_CAP and incoming.answer_to is not None:
+            notice = Notice(NoticeKind.CAPPED, reference=case.reference)
+            key = f"capped:{practice.address_key(incoming.answer_to)}:{now:%Y-%m-%d}"
+            desk_queue.post_notice(session, practice, notice, key=key, now=now)
         audit.record(session, case.id, at=now, actor=str(SYSTEM), act="not_acknowledged", code=refusal)
     sender_key = _sender_key(practice, incoming)
     fold = sender_key is not None and _beyond_the_usual(session, practice, incoming, sender_key)
@@ -317,6 +328,15 @@ def _join_case(
         detail={"message": incoming.id} | ({"version_of": version_of} if version_of else {}),
     )
     desk_queue.update_card(session, practice, case, now=now)
+    if incoming.machine_opens_case and incoming.machine_reason not in _BOUNCES:
+        # A card that changes rings no bell, and what has come may be worse than what came first.
+        notice = Notice(
+            NoticeKind.JOINED,
+            reference=case.reference,
+            owner=Actor.parse(case.officer) if case.officer else None,
+            code="concluded" if case.status == Status.CONCLUDED else "version" if version_of else "joined",
+        )
+        desk_queue.post_notice(session, practice, notice, key=f"joined:{incoming.id}", now=now, case_id=case.id)
     return Filed(placement.outcome, incoming.id, case.id, case.reference)
 
 
@@ -341,7 +361,7 @@ def _cases_named(session: Session, practice: Practice, incoming: Incoming) -> li
     letter = outbox.letter_of(session, bounce_tags=_bounce_tags(practice, incoming), mail_ids=())
     if letter is not None and letter.case_id is not None:
         found[letter.case_id] = None
-    tags = [tag for recipient in incoming.recipients if (tag := practice.reply_tag_of(recipient))]
+    tags = _reply_tags(practice, incoming)
     if tags:
         for case_id in session.exec(select(Case.id).where(col(Case.reply_tag).in_(tags))):
             found[case_id] = None
@@ -368,15 +388,27 @@ def _may_join(session: Session, practice: Practice, incoming: Incoming, case_id:
 def _case_answered_by_machine(session: Session, practice: Practice, incoming: Incoming) -> str | None:
     """The case that a bounce or an out-of-office answers: it must name what only our own mail could tell it.
 
-    That is the case's reply address or a Message-ID of *ours* (both unguessable). A mailer-daemon is no participant; but
-    whoever has a reply sent in their name must be one, and nothing joins whose authentication failed.
+    A mail system that reports is no participant. It joins by the letter's own address, which stands in nothing but that
+    letter's envelope, whatever authentication says of it (reports are often unsigned); or by what everybody in a reply to
+    all can see, the case's reply address or a Message-ID of *ours*, if it came from the null sender as reports do. Anything
+    else that a machine sends is sent for somebody, who must be a participant.
     """
+    letter = outbox.letter_of(session, bounce_tags=_bounce_tags(practice, incoming), mail_ids=())
+    if letter is not None and letter.case_id is not None and incoming.machine_reason in _BOUNCES:
+        return letter.case_id
     if incoming.sender_trust == "fail":
         return None
     case_id = _case_named_to_machine(session, practice, incoming)
-    if case_id is not None and incoming.machine_for_a_person and not _may_join(session, practice, incoming, case_id):
+    if case_id is None:
         return None
-    return case_id
+    if incoming.machine_reason in _BOUNCES and not incoming.machine_for_a_person:
+        return case_id if incoming.null_sender else None
+    return case_id if _may_join(session, practice, incoming, case_id) else None
+
+
+def _reply_tags(practice: Practice, incoming: Incoming) -> list[str]:
+    addresses = (*incoming.recipients, *incoming.addressed_to)
+    return [tag for address in addresses if (tag := practice.reply_tag_of(address))]
 
 
 def _bounce_tags(practice: Practice, incoming: Incoming) -> list[str]:
@@ -391,12 +423,14 @@ def _note_bounce(
     It must be sent to the letter's own address or return its Message-ID, both of which only our letter could tell it; or it
     has come to its case's address, and then it is about the newest letter.
     """
-    if incoming.machine_reason not in _BOUNCES or incoming.still_trying or incoming.sender_trust == "fail":
+    if incoming.machine_reason not in _BOUNCES or incoming.still_trying:
         return
     tags = _bounce_tags(practice, incoming)
     if incoming.machine_reason == _NULL_SENDER and not tags:
         return
-    letter = outbox.letter_of(session, bounce_tags=tags, mail_ids=incoming.answers)
+    letter = outbox.letter_of(session, bounce_tags=tags, mail_ids=())
+    if letter is None and incoming.null_sender and incoming.sender_trust != "fail":
+        letter = outbox.letter_of(session, bounce_tags=(), mail_ids=incoming.answers)
     if letter is None and case_id is not None:
         letter = outbox.newest_letter(session, case_id)
     if letter is not None and outbox.bounced(session, letter, now=now):
@@ -413,7 +447,7 @@ def _case_named_to_machine(session: Session, practice: Practice, incoming: Incom
     letter = outbox.letter_of(session, bounce_tags=_bounce_tags(practice, incoming), mail_ids=())
     if letter is not None and letter.case_id is not None:
         return letter.case_id
-    tags = [tag for recipient in incoming.recipients if (tag := practice.reply_tag_of(recipient))]
+    tags = _reply_tags(practice, incoming)
     if tags:
         case_id = session.exec(select(Case.id).where(col(Case.reply_tag).in_(tags))).first()
         if case_id is not None:
@@ -540,26 +574,45 @@ def _no_acknowledgement(session: Session, practice: Practice, incoming: Incoming
     address = incoming.answer_to
     if address is None or address.lower() == practice.address.lower() or practice.reply_tag_of(address):
         return Remark.NOT_ACKNOWLEDGED_NO_ADDRESS
-    same_words = case_when((col(Outgoing.words_key) == _words_key(practice, incoming), 1))
-    answered, answered_the_same = session.exec(
-        select(func.count(), func.count(same_words))
+    # Counted for the sender and what authentication found of it, so that a forger cannot use up the answers of whoever is
+    # forged; and for the address in all, unless the sender is proven.
+    theirs = and_(
+        col(Message.sender_key) == _sender_key(practice, incoming),
+        col(Message.sender_trust) == incoming.sender_trust,
+    )
+    same_words = and_(theirs, col(Outgoing.words_key) == _words_key(practice, incoming))
+    in_all, answered, answered_the_same = session.exec(
+        select(func.count(), func.count(case_when((theirs, 1))), func.count(case_when((same_words, 1))))
         .select_from(Outgoing)
+        .join(Message, and_(col(Message.case_id) == col(Outgoing.case_id), col(Message.opened_case)))
         .where(
             col(Outgoing.address_key) == practice.address_key(address),
             col(Outgoing.kind) == Kind.ACKNOWLEDGEMENT,
             col(Outgoing.created_at) > now - ACKNOWLEDGEMENT_WINDOW,
         )
     ).one()
-    capped = answered >= practice.acknowledgements_per_address
-    if capped or answered_the_same >= practice.acknowledgements_same_words:
+    most = practice.acknowledgements_per_address
+    flooded = in_all >= most * OTHERS_FACTOR and incoming.sender_trust != "pass"
+    if answered >= most or answered_the_same >= practice.acknowledgements_same_words or flooded:
         return Remark.NOT_ACKNOWLEDGED_CAP
     return None
 
 
+OTHERS_FACTOR = 3
+"""How many times the answers for one sender go to one address in all, whoever asks for them in its name."""
+_LETTERS = re.compile(r"[^\W\d_]+")
+
+
 def _words_key(practice: Practice, incoming: Incoming) -> str:
-    """The same for messages that differ in digits, case and spacing only, as a robot's do."""
-    words = "".join(character for character in incoming.body_text.lower() if character.isalpha())
-    return practice.vault.blind("words", hashlib.sha256(words.encode("utf-8", "replace")).hexdigest())
+    """The same for messages that differ in digits, case, spacing and our own reference only, as a robot's do."""
+    own = re.compile(
+        rf"{re.escape(practice.reference_prefix)}-\d\d-[{REFERENCE_ALPHABET}]{{{REFERENCE_LENGTH}}}", re.IGNORECASE
+    )
+    words = "".join(_LETTERS.findall(own.sub("", incoming.body_text).lower()))
+    files = sorted(str(attachment["sha256"]) for attachment in incoming.attachments)
+    return practice.vault.blind(
+        "words", hashlib.sha256("\0".join((words, *files)).encode("utf-8", "replace")).hexdigest()
+    )
 
 
 def _acknowledge(

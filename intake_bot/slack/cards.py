@@ -177,10 +177,8 @@ def _notice(notice: Notice, say: Say, name: Callable[[Actor], str]) -> str:
             what = "A message" if notice.count == 1 else f"{notice.count} messages"
             return f"{what} could not be dealt with and waits for an officer ({code}). See: intake-bot parked"
         case NoticeKind.UNFILED:
-            return (
-                f"A machine's message was kept without a case ({code}), and perhaps more since. "
-                "See: intake-bot messages"
-            )
+            what = "A machine's message was" if notice.count == 1 else f"{notice.count} machines' messages were"
+            return f"{what} kept without a case ({code}). See: intake-bot messages"
         case NoticeKind.DELIVERY_FAILED:
             return f"{reference or 'A letter'}: our letter could not be delivered ({code}). Telephone them."
         case NoticeKind.DELIVERY_DELAYED:
@@ -189,6 +187,18 @@ def _notice(notice: Notice, say: Say, name: Callable[[Actor], str]) -> str:
             return (
                 f"{notice.count} more from one sender, beyond the usual: made cases without cards of their own. "
                 "See: intake-bot cases"
+            )
+        case NoticeKind.JOINED:
+            owner = f"It is with {name(notice.owner)}." if notice.owner else "Nobody has claimed it."
+            what = "another version of a message" if notice.code == "version" else "another message"
+            concluded = (
+                " The case is concluded: see whether it must be taken up again." if notice.code == "concluded" else ""
+            )
+            return f"{reference or 'A case'}: {what} has come. {owner}{concluded}"
+        case NoticeKind.CAPPED:
+            return (
+                f"{reference or 'A case'}: not acknowledged, since its address has had its fill of automatic answers. "
+                "A machine, or somebody to telephone."
             )
 
 

@@ -35,6 +35,7 @@ def letter(desk: Desk, filed: Filed) -> Outgoing:
 
 def bounce(desk: Desk, reason: str = "dsn", **facts: Any) -> Filed:
     machine = {"machine_reason": reason, "machine_opens_case": reason == "null_sender", "answer_to": None}
+    machine["null_sender"] = True
     return desk.file(desk.incoming(**(machine | {"sender": "mailer-daemon@school.example"} | facts)), None)
 
 
@@ -90,7 +91,6 @@ def test_a_bounce_to_the_case_s_address_is_about_its_newest_letter(desk: Desk) -
         {"still_trying": True},  # delayed: whoever has it goes on trying
         {"reason": "auto_replied", "machine_for_a_person": True, "sender": "dsl@school.example"},
         {"reason": "mdn"},
-        {"sender_trust": "fail"},
         {"recipients": ("lado+b-aaaaaaaaaaaaaaaa@elmshire.example",)},
     ],
 )
@@ -102,6 +102,26 @@ def test_what_says_nothing_of_a_failure_marks_none(facts: dict[str, Any], desk: 
     assert letter(desk, first).bounced_at is None
     assert "not_delivered" not in desk.show(first)["remarks"]
     assert NoticeKind.DELIVERY_FAILED not in {notice.kind for notice in notices(desk)}
+
+
+def test_an_unsigned_report_to_a_letter_s_own_address_is_believed(desk: Desk) -> None:
+    first = desk.opened()
+    address = desk.practice.bounce_address(letter(desk, first).bounce_tag or "")
+    assert bounce(desk, recipients=(address,), sender_trust="fail").case_id == first.case_id
+    assert letter(desk, first).bounced_at is not None
+
+
+@pytest.mark.parametrize("reason", ["dsn", "bounce", "mailer_daemon", "mdn", "arf"])
+@pytest.mark.parametrize("by_id", [True, False])
+def test_a_stranger_joins_no_case_in_the_shape_of_a_report(reason: str, by_id: bool, desk: Desk) -> None:
+    """Our Message-ID and the case's reply address are known to everybody in a reply to all."""
+    first = desk.opened()
+    sent = letter(desk, first)
+    known = {"answers": (sent.mail_id,)} if by_id else {"recipients": (desk.show(first)["reply_address"],)}
+    filed = bounce(desk, reason, sender="stranger@elsewhere.example", null_sender=False, **known)
+    assert (filed.outcome, filed.case_id) == (Outcome.UNFILED, None)
+    assert letter(desk, first).bounced_at is None
+    assert "not_delivered" not in desk.show(first)["remarks"]
 
 
 def test_an_unknown_machine_at_an_address_of_no_letter_opens_no_case_and_is_seen(desk: Desk) -> None:

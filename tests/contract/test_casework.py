@@ -13,17 +13,19 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, func, select
 
 from conftest import FRIDAY_1640
-from intake_bot.casework import officer, receive, reminders, views
-from intake_bot.casework.acts import Claim, Decide, Release
-from intake_bot.casework.desk import Actor
+from intake_bot.casework import desk_queue, officer, receive, reminders, views
+from intake_bot.casework.acts import Claim, Conclude, Decide, Release
+from intake_bot.casework.desk import Actor, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.receive import Filed, Incoming
-from intake_bot.casework.vocabulary import DecisionKind
+from intake_bot.casework.vocabulary import CaseOutcome, DecisionKind
+from intake_bot.terminal import notice_sentence
 from storage import audit, outbox, spool
 from storage.engine import Database
 from storage.outbox import Kind, Via
 from storage.spool import Channel, Offer, Outcome
 from storage.tables import Case, DecisionRow, Message, Outgoing, Reminder
+from storage.vault import Place
 from triage.suggestion import Evidence, Polarity, Suggestion
 from triage.vocabulary import Category, Criterion, Flag, MissingDatum, Threshold
 
@@ -292,6 +294,7 @@ def test_a_reference_in_the_subject_opens_no_door(desk: Desk) -> None:
 def test_a_bounce_of_our_letter_goes_to_its_case_and_a_stray_one_to_the_unfiled(desk: Desk) -> None:
     first = desk.opened()
     machine = {"machine_reason": "bounce", "machine_opens_case": False, "sender": "mailer-daemon@school.example"}
+    machine |= {"null_sender": True}
     bounce = desk.incoming(recipients=(desk.show(first)["reply_address"],), **machine)
     assert desk.file(bounce, None).case_id == first.case_id
     assert desk.file(desk.incoming(**machine), None).outcome is Outcome.UNFILED
@@ -344,6 +347,69 @@ def test_a_robot_that_hides_gets_two_answers_to_the_same_words(desk: Desk) -> No
     for number in range(5):
         desk.opened(body_text=f"We have received your message {number}.")
     assert len(desk.letters()) == 2
+
+
+def test_a_robot_that_repeats_our_reference_gets_no_more_and_the_desk_is_told(desk: Desk) -> None:
+    for number in range(4):
+        filed = desk.opened(body_text="Thank you for: Consultation received: LADO-26-7KMQ4" + "DBCF"[number])
+    assert len(desk.letters()) == 2
+    assert [notice.kind for notice in notices(desk)] == [NoticeKind.CAPPED]
+    assert "not_acknowledged_cap" in desk.show(filed)["remarks"]
+
+
+def test_the_same_covering_words_with_other_files_are_answered(desk: Desk) -> None:
+    for number in range(3):
+        file = {"filename": "form.docx", "content_type": "x/y", "size": 1, "sha256": f"{number}", "part_index": 1}
+        desk.opened(body_text="Please see attached.", attachments=(file,))
+    assert len(desk.letters()) == 3
+
+
+def test_a_forger_cannot_use_up_a_school_s_answers(desk: Desk) -> None:
+    for _ in range(12):
+        desk.opened(sender_trust="fail")
+    for number in range(40):
+        desk.opened(sender=f"robot{number}@elsewhere.example", answer_to="dsl@school.example")
+    assert len(desk.letters()) <= 30
+    desk.opened(sender_trust="pass")
+    assert len(desk.letters()) == 1
+
+
+def notices(desk: Desk) -> list[Notice]:
+    vault = desk.practice.vault
+    with desk.database.read() as session:
+        return [
+            desk_queue.notice_from_json(vault.open_json(Place("outbox", row.id, "content", row.case_id), row.content))
+            for row in session.exec(select(Outgoing).where(col(Outgoing.kind) == Kind.NOTICE).order_by(Outgoing.id))
+        ]
+
+
+def test_what_joins_a_case_rings_a_bell_and_a_concluded_case_rings_louder(desk: Desk) -> None:
+    first = desk.opened(body_text="First words")
+    reply = {"recipients": (desk.show(first)["reply_address"],)}
+    desk.file(desk.incoming(**reply))
+    assert notices(desk) == [Notice(NoticeKind.JOINED, reference=first.reference, code="joined")]
+    desk.perform(referral(first.case_id))
+    desk.perform(
+        Conclude(first.case_id or "", AMINA, CaseOutcome.UNFOUNDED, "Done."), now=FRIDAY_1640 + timedelta(days=1)
+    )
+    desk.file(desk.incoming(**reply))
+    (louder,) = (notice for notice in notices(desk) if notice.code == "concluded")
+    assert "The case is concluded" in notice_sentence(louder, desk.practice.calendar.zone)
+
+
+def test_a_case_s_address_counts_where_a_redirection_left_it(desk: Desk) -> None:
+    first = desk.opened()
+    filed = desk.file(desk.incoming(addressed_to=(desk.show(first)["reply_address"],)))
+    assert filed.case_id == first.case_id
+
+
+def test_machines_messages_are_told_of_one_at_once_and_the_others_together(desk: Desk) -> None:
+    for _ in range(4):
+        desk.file(desk.incoming(machine_reason="vacation_subject", machine_opens_case=False), None)
+    assert [(notice.kind, notice.count) for notice in notices(desk)] == [
+        (NoticeKind.UNFILED, 1),
+        (NoticeKind.UNFILED, 3),
+    ]
 
 
 def test_a_busy_person_is_answered_each_time_up_to_the_cap(desk: Desk) -> None:
