@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from intake_bot.casework.directory import DirectoryRules
-from intake_bot.casework.letters import Letterhead, Letters
+from intake_bot.casework.letters import Letterhead, LetterProblem, Letters
 from intake_bot.casework.practice import ONE_MONTH, TRIAGE, Practice, RetentionRules
 from intake_bot.settings import Settings, SettingsProblem
 from storage import backup, keys, keystore, schema
@@ -70,12 +70,12 @@ def open_house(
     except SQLAlchemyError as fault:
         raise SettingsProblem(f"the database or the key store cannot be opened ({type(fault).__name__})") from None
     vault = Vault(store)
-    practice = make_practice(settings, vault)
     try:
+        practice = make_practice(settings, vault)
         schema.upgrade(database)
         with database.write() as session:
             schema.check_key(session, vault)
-    except (WrongKey, schema.NewerSchema) as problem:
+    except (WrongKey, schema.NewerSchema, SettingsProblem) as problem:
         database.dispose()
         raise SettingsProblem(str(problem)) from None
     except SQLAlchemyError as fault:
@@ -149,28 +149,14 @@ def master_source(
 
 
 def make_practice(settings: Settings, vault: Vault) -> Practice:
-    """The practice that the settings describe; a faulty letter template is found here."""
+    """The practice that the settings describe. Raises SettingsProblem."""
     office = settings.office
-    letters = Letters(
-        Letterhead(
-            service=settings.service.name,
-            authority=settings.service.authority,
-            duty_phone=office.duty_phone,
-            front_door_name=office.front_door_name,
-            front_door_phone=office.front_door_phone,
-            emergency_duty_phone=office.emergency_duty_phone,
-            secure_form_url=office.secure_form_url,
-            privacy_notice_url=office.privacy_notice_url,
-            zone=office.zone,
-        )
-    )
-    letters.check()
     return Practice(
         vault=vault,
         calendar=office.calendar(),
         rules={target: settings.targets.rule(target) for target in TARGETS},
         plans={target: settings.reminders.plan(target) for target in TARGETS},
-        letters=letters,
+        letters=make_letters(settings),
         reference_prefix=settings.service.reference_prefix,
         address=settings.mail.address,
         acknowledgements_per_address=settings.mail.acknowledgements_per_address,
@@ -182,3 +168,27 @@ def make_practice(settings: Settings, vault: Vault) -> Practice:
         ),
         retention=RetentionRules(**settings.retention.model_dump()),
     )
+
+
+def make_letters(settings: Settings) -> Letters:
+    """The letters of this authority, each template of them tried. Raises SettingsProblem, naming the file at fault."""
+    office = settings.office
+    head = Letterhead(
+        service=settings.service.name,
+        authority=settings.service.authority,
+        duty_phone=office.duty_phone,
+        front_door_name=office.front_door_name,
+        front_door_phone=office.front_door_phone,
+        emergency_duty_phone=office.emergency_duty_phone,
+        secure_form_url=office.secure_form_url,
+        privacy_notice_url=office.privacy_notice_url,
+        zone=office.zone,
+        marking=settings.letters.marking,
+        subject_tag=settings.letters.subject_tag,
+    )
+    try:
+        letters = Letters(head, settings.letters.folder)
+        letters.check()
+    except LetterProblem as problem:
+        raise SettingsProblem(f"letters: {problem}") from None
+    return letters

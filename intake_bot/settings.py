@@ -7,6 +7,7 @@ both, since a misspelt safeguard is no safeguard. Secrets are :class:`pydantic.S
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date, time
@@ -43,7 +44,11 @@ class Service(_Section):
     local_authority_names: tuple[str, ...] = Field(
         (), description="Other names of the authority in lists of schools, so that its own are told from another's."
     )
-    name: str = Field("Designated Officer Service", description="The service's name, as it appears in letters.")
+    name: str = Field(
+        "Designated Officer Service",
+        pattern=r"^[^\x00-\x1f\x7f]{1,100}$",
+        description="The service's name, as it appears in letters; they come from it.",
+    )
     reference_prefix: str = Field(
         "LADO", pattern=r"^[A-Z]{2,8}$", description="What every reference begins with, in capitals."
     )
@@ -211,6 +216,56 @@ class Mail(_Section):
         return self
 
 
+class LettersSection(_Section):
+    """The words of letters, and what marks advice, which holds content (docs/letters.md)."""
+
+    folder: Path | None = Field(
+        None, description="Templates of your own: a file takes the place of ours of the same name. Default: ours."
+    )
+    marking: str = Field(
+        "OFFICIAL-SENSITIVE",
+        description="The protective marking of advice, in its subject and as its first and last line; empty: none.",
+    )
+    subject_tag: str = Field("", description="What in a subject has your mail gateway encrypt advice, as [SECURE].")
+    secure_header: str = Field(
+        "", description="The header field that has your mail gateway encrypt advice, as X-Encrypt: yes."
+    )
+    advice_without_tls: bool = Field(
+        False, description="true: send advice although mail.relay.starttls is off and the relay is another machine."
+    )
+
+    @field_validator("marking", "subject_tag")
+    @classmethod
+    def _stands_in_a_subject(cls, value: str) -> str:
+        if not _MARK.fullmatch(value):
+            raise ValueError("may have 60 letters, digits, spaces and . : / ( ) [ ] _ - of ASCII")
+        return value
+
+    @field_validator("secure_header")
+    @classmethod
+    def _is_a_header_field(cls, value: str) -> str:
+        if value and not _HEADER_FIELD.fullmatch(value):
+            raise ValueError("must be one header field in ASCII, as X-Encrypt: yes")
+        if _TAKEN_FIELDS.fullmatch(value.partition(":")[0]):
+            raise ValueError("names a header field that letters have already, or that says who sent them")
+        return value
+
+    def secure_field(self) -> tuple[str, str] | None:
+        """Name and value of the field, or None."""
+        name, colon, value = self.secure_header.partition(": ")
+        return (name, value) if colon else None
+
+
+# Python's own classes, as \s, would let line ends in.
+_MARK = re.compile(r"(?:[A-Za-z0-9.:/()\[\]_-](?:[A-Za-z0-9 .:/()\[\]_-]{0,58}[A-Za-z0-9.:/()\[\]_-])?)?")
+_HEADER_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,59}: [\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
+_TAKEN_FIELDS = re.compile(
+    r"(?i)from|to|cc|bcc|sender|reply-to|subject|date|message-id|in-reply-to|references|mime-version|content-.*|received|"
+    r"return-path|resent-.*|list-.*|auto-submitted|precedence|authentication-results|arc-.*|dkim-signature|"
+    r"disposition-notification-to|return-receipt-to|x-intake-bot|x-auto-response-suppress"
+)
+
+
 class Slack(_Section):
     """The duty desk in Slack, over Socket Mode. Without tokens the desk is the terminal."""
 
@@ -353,6 +408,7 @@ class Settings(_Section):
     service: Service = Field(default_factory=Service)
     office: Office = Field(default_factory=Office)
     mail: Mail = Field(default_factory=Mail)
+    letters: LettersSection = Field(default_factory=LettersSection)
     slack: Slack = Field(default_factory=Slack)
     database: DatabaseSection = Field(default_factory=DatabaseSection)
     keys: Keys = Field(default_factory=Keys)
