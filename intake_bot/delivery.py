@@ -7,16 +7,18 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from intake_bot.casework import desk_queue, undelivered, views
 from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Notice, NoticeKind, Posted
 from intake_bot.casework.practice import Practice
-from intake_bot.mail.compose import automatic_answer
+from intake_bot.mail.compose import automatic_answer, officers_letter
 from intake_bot.mail.outgoing import Post
-from storage import audit, outbox
+from storage import audit, outbox, spool
 from storage.engine import Database
 from storage.outbox import Kind, Parcel, Via
 from storage.tables import Case
+from storage.vault import UNOPENABLE
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +79,12 @@ class DeliveryWorker:
             case Kind.ACKNOWLEDGEMENT:
                 await self._send_mail(parcel)
                 return None
+            case Kind.ADVICE:
+                # The settings may have changed since it was written.
+                if not self.practice.advice.way_is_safe:
+                    raise DeliveryFailed("relay_without_tls")
+                await self._send_mail(parcel)
+                return None
             case Kind.CARD:
                 card, _ = await asyncio.to_thread(self._card, parcel)
                 return await self.desk.post_card(card, parcel.id, look_first=parcel.look_first)
@@ -98,8 +106,13 @@ class DeliveryWorker:
 
     async def _send_mail(self, parcel: Parcel) -> None:
         assert parcel.mail_id is not None  # noqa: S101 (every mail has one from the start)
+        compose = automatic_answer
+        if parcel.kind is Kind.ADVICE:
+            raw_id = parcel.content["original"]
+            original = await asyncio.to_thread(self._original, raw_id) if raw_id else None
+            compose = partial(officers_letter, original=original)
         try:
-            raw = automatic_answer(
+            raw = compose(
                 parcel.content,
                 mail_id=parcel.mail_id,
                 from_name=self.from_name,
@@ -113,6 +126,13 @@ class DeliveryWorker:
         tag = parcel.bounce_tag
         sender = self.practice.bounce_address(tag) if tag is not None else parcel.content["reply_to"]
         await self.post.send(raw, name=parcel.id, envelope_from=sender, to=parcel.content["to"])
+
+    def _original(self, raw_id: str) -> bytes:
+        try:
+            with self.database.read() as session:
+                return spool.raw_bytes(session, self.practice.vault, raw_id)
+        except (*UNOPENABLE, LookupError):  # the case was purged a moment ago
+            raise _Pointless from None
 
     def _card(self, parcel: Parcel) -> tuple[CaseCard, Posted | None]:
         with self.database.read() as session:
@@ -129,6 +149,9 @@ class DeliveryWorker:
                 session.add(case)
             if parcel.kind is Kind.ACKNOWLEDGEMENT and parcel.case_id is not None:
                 audit.record(session, parcel.case_id, at=now, actor=str(SYSTEM), act="acknowledged")
+            if parcel.kind is Kind.ADVICE and parcel.case_id is not None:
+                detail = {"letter": parcel.id}
+                audit.record(session, parcel.case_id, at=now, actor=str(SYSTEM), act="advice_sent", detail=detail)
             outbox.delivered(session, parcel.id, now=now)
         log.info("delivered %s: %s", parcel.id, parcel.kind)
 

@@ -11,8 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from intake_bot.casework.directory import DirectoryRules
 from intake_bot.casework.letters import Letterhead, LetterProblem, Letters
-from intake_bot.casework.practice import ONE_MONTH, TRIAGE, Practice, RetentionRules
-from intake_bot.settings import Settings, SettingsProblem
+from intake_bot.casework.practice import ONE_MONTH, TRIAGE, AdviceRules, Practice, RetentionRules
+from intake_bot.mail.addresses import is_plain
+from intake_bot.settings import LOOPBACK, Settings, SettingsProblem
 from storage import backup, keys, keystore, schema
 from storage.engine import Database, sqlite_url
 from storage.keystore import KeyStore
@@ -167,7 +168,18 @@ def make_practice(settings: Settings, vault: Vault) -> Practice:
             shared=settings.mail.shared_domains,
         ),
         retention=RetentionRules(**settings.retention.model_dump()),
+        advice=AdviceRules(
+            way_is_safe=advice_way_is_safe(settings),
+            can_write_to=is_plain,
+            secure_field=settings.letters.secure_field(),
+        ),
     )
+
+
+def advice_way_is_safe(settings: Settings) -> bool:
+    """Whether advice may leave: over verified TLS, to this machine (the folder is on it too), or as a setting allows."""
+    relay = settings.mail.relay
+    return relay.starttls or not relay.host or relay.host in LOOPBACK or settings.letters.advice_without_tls
 
 
 def make_letters(settings: Settings) -> Letters:

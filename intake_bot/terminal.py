@@ -162,7 +162,7 @@ def print_case(view: CaseView, zone: ZoneInfo, console: Console | None = None) -
     console.print(card_panel(view.card, zone))
     console.print(Text(f"From: {view.card.came_from}"))
     for message in view.messages:
-        arrow = "from" if message.direction == "in" else "to the referrer, from"
+        arrow = "from" if message.direction == "in" else f"to {', '.join(message.recipients) or 'nobody'}, from"
         console.rule(Text(f"{arrow} {message.sender}, {say_time(message.received_at, zone)}"), align="left")
         console.print(Text(message.subject, style="bold"))
         if message.is_evidence_text and view.suggestion is not None:

@@ -28,6 +28,8 @@ GIVE_UP_AFTER = timedelta(days=5)
 """As long as a mail server keeps trying (RFC 5321 section 4.5.4.1: at least 4-5 days); then parked, never dropped."""
 
 BOUNCED = "bounced"
+ADVICE_KEY = "advice:"
+"""What the key of a letter of an officer's begins with; its message's id follows."""
 
 
 class Via(StrEnum):
@@ -37,6 +39,7 @@ class Via(StrEnum):
 
 class Kind(StrEnum):
     ACKNOWLEDGEMENT = "acknowledgement"
+    ADVICE = "advice"
     CARD = "card"
     CARD_UPDATE = "card_update"
     NOTICE = "notice"

@@ -1,8 +1,8 @@
 """Word search over sealed content: newest first, opened and looked through one by one, within a time budget.
 
 There is no index of words: one would tell, to whoever has the disk, what the texts say. So a search reads: what was sent to
-us with its documents (our own letters come from templates), and the reasons of decisions. It gives places (a case, an id, a
-time), never a quotation, and where it had to stop, a cursor to go on from.
+us with its documents, what officers wrote (our other letters come from templates), and the reasons of decisions. It gives
+places (a case, an id, a time), never a quotation, and where it had to stop, a cursor to go on from.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Connection, Select, and_, case, func, or_, select
+from sqlalchemy import Connection, Select, and_, case, func, literal, or_, select
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
 from storage.engine import Database
 from storage.keys import KeyProblem
 from storage.keystore import KeyGone, KeyStore, KeyUnknown
-from storage.tables import Case, DecisionRow, Message
+from storage.outbox import ADVICE_KEY
+from storage.tables import Case, DecisionRow, Message, Outgoing
 from storage.vault import Place, Tampered, key_of, unseal
 
 SECONDS = 5.0
@@ -254,10 +255,13 @@ class _Item(NamedTuple):
 
 
 def _sources(officer: str | None, since: datetime | None, before: Cursor | None) -> Iterator[tuple[str, _Rows]]:
-    # Our own letters (out) come from templates and say nothing new.
+    # Of our own letters (out) advice alone says something new: the others come from templates.
+    written = select(col(Outgoing.id)).where(col(Outgoing.key) == literal(ADVICE_KEY) + col(Message.id)).exists()
     yield (
         "messages",
-        _newest_first(Message, col(Message.received_at), officer, since, before).where(col(Message.direction) == "in"),
+        _newest_first(Message, col(Message.received_at), officer, since, before).where(
+            or_(col(Message.direction) == "in", written)
+        ),
     )
     yield "decisions", _newest_first(DecisionRow, col(DecisionRow.at), officer, since, before)
 

@@ -33,8 +33,10 @@ from storage.tables import (
 from storage.vault import Place, Tampered, Vault, key_of, unseal
 
 BATCH = 200
-NOTED_ACTS = ("decided", "concluded", "held", "hold_lifted", "purged")
+NOTED_ACTS = ("decided", "concluded", "held", "hold_lifted", "purged", "advised")
 """Acts whose words are kept sealed, and whose record holds the hash of them."""
+_NOTED_IN: dict[str, type[DecisionRow] | type[Message]] = {"decided": DecisionRow, "advised": Message}
+"""Where they are kept; the rest is in the notes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def _changed_notes(session: Session) -> Iterator[str]:
         note, expected = detail.get("note"), detail.get("note_sha256")
         if note is None:
             continue
-        table: type[DecisionRow] | type[NoteRow] = DecisionRow if act == "decided" else NoteRow
+        table: type[DecisionRow] | type[Message] | type[NoteRow] = _NOTED_IN.get(act, NoteRow)
         kept = session.exec(select(table.content).where(col(table.id) == note)).first()
         if kept is None:
             yield f"{table.__tablename__}/{note}: is on the record ({chain}/{seq}) and is gone"

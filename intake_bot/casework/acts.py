@@ -47,7 +47,24 @@ class Conclude:
     strip_names: bool = False
 
 
-Act = Claim | Release | Decide | Conclude
+@dataclass(frozen=True, slots=True)
+class Advise:
+    """Write to one address on a case. ``to`` and ``trust`` are what the officer saw and confirmed (:mod:`.advise`).
+
+    ``words`` are content. ``with_original``: the message that opened the case goes along. ``despite_fail``: the officer
+    has confirmed this very address although mail from it failed authentication.
+    """
+
+    case_id: str
+    by: Actor
+    to: str
+    trust: str
+    words: str
+    with_original: bool = False
+    despite_fail: bool = False
+
+
+Act = Claim | Release | Decide | Conclude | Advise
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,7 @@ class MessageView:
     full_text: str
     attachments: tuple[str, ...]
     is_evidence_text: bool
+    recipients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

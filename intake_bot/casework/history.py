@@ -20,6 +20,9 @@ _ACTS: Mapping[str, str] = {
     "acknowledgement_queued": "wrote the acknowledgement",
     "acknowledged": "sent the acknowledgement",
     "not_acknowledged": "sent no acknowledgement ({code})",
+    "advised": "wrote advice by email (sender authentication: {code}); its words are on the record",
+    "advice_sent": "sent the advice",
+    "participant_added": "added somebody to those who take part in the case",
     "delivery_failed": "could not deliver a letter ({code})",
     "claimed": "took the case",
     "released": "gave the case back",
@@ -52,5 +55,5 @@ def sentence(actor: str, act: str, code: str | None, detail: Mapping[str, Any], 
     who = Actor.parse(actor)
     name = "intake-bot" if who == SYSTEM else who.id
     words = _ACTS.get(act, act.replace("_", " ")).format(code=(code or "no code").replace("_", " "))
-    noted = " The reasons are on the record." if "note" in detail else ""
+    noted = " The reasons are on the record." if "note" in detail and act != "advised" else ""
     return f"{when}: {name} {words}.{noted}"

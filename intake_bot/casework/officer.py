@@ -1,4 +1,4 @@
-"""What an officer does with a case: take it, give it back, decide. The same functions serve Slack and the terminal."""
+"""What an officer does with a case: take it, give it back, decide, advise. The same functions serve Slack and terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from intake_bot.casework import deadlines, desk_queue
-from intake_bot.casework.acts import Act, Claim, Conclude, Decide, Done, Refused, Release
+from intake_bot.casework.acts import Act, Advise, Claim, Conclude, Decide, Done, Refused, Release
+from intake_bot.casework.advise import advise
 from intake_bot.casework.conclude import conclude
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.practice import ONE_MONTH, TRIAGE, Practice
@@ -40,6 +41,8 @@ def perform(
             return _decide(session, practice, case, act, now=now, at=at or now)
         case Conclude():
             return conclude(session, practice, case, act, now=now, at=at or now)
+        case Advise():
+            return advise(session, practice, case, act, now=now)
 
 
 def problems(act: Decide) -> dict[str, str]:

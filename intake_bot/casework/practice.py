@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -16,6 +16,8 @@ from storage.vault import Vault
 
 TRIAGE = "triage"
 ONE_MONTH = "one_month"
+ADVICE = "advice"
+"""Met by advice that is written, where the settings have such a clock."""
 
 _BOUNCE = "b-"
 # No case's reply tag holds a hyphen.
@@ -60,6 +62,17 @@ class RetentionRules:
 
 
 @dataclass(frozen=True, slots=True)
+class AdviceRules:
+    """How advice leaves. ``way_is_safe``: over verified TLS, or nowhere that others listen, or the authority says so."""
+
+    way_is_safe: bool = False
+    can_write_to: Callable[[str], bool] = lambda _address: False
+    """Whether an address is one that mail can be sent to."""
+    secure_field: tuple[str, str] | None = None
+    """Name and value of the header field by which the authority's gateway encrypts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Practice:
     """Rules, calendar, wording, retention and the vault."""
 
@@ -77,6 +90,7 @@ class Practice:
     sender_cards_per_hour: int = 20
     """New cases of one sender beyond which cards are folded into one line."""
     directory: DirectoryRules = field(default_factory=DirectoryRules)
+    advice: AdviceRules = field(default_factory=AdviceRules)
 
     def reply_address(self, reply_tag: str) -> str:
         local, _, domain = self.address.rpartition("@")
@@ -99,6 +113,11 @@ class Practice:
         """The letter's tag in one of our bounce addresses, or None for any other address."""
         tag = self.reply_tag_of(recipient)
         return tag.removeprefix(_BOUNCE) if tag is not None and tag.startswith(_BOUNCE) else None
+
+    def mail_id(self, message_id: str) -> str:
+        """The Message-ID of a letter of ours, from its message's id: nobody else can guess it."""
+        domain = self.address.rpartition("@")[2]
+        return f"<{message_id}.{self.vault.tag('message-id', message_id)}@{domain}>"
 
     def address_key(self, address: str) -> str:
         """Matches an address without keeping it readable. Case is ignored: schools type it either way."""

@@ -634,9 +634,8 @@ def _acknowledge(
         no_names=case.no_names,
         unreadable=incoming.unreadable is not None,
     )
-    domain = practice.address.rpartition("@")[2]
     message_id = new_id(now)
-    mail_id = f"<{message_id}.{practice.vault.tag('message-id', message_id)}@{domain}>"
+    mail_id = practice.mail_id(message_id)
     references = [*incoming.references, *([incoming.message_id] if incoming.message_id else [])]
     reply_address = practice.reply_address(case.reply_tag)
     outbox.put(

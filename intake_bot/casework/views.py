@@ -127,6 +127,7 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
                 full_text=purged or text_read(content["full_text"], "", documents),
                 attachments=tuple(attachment["filename"] for attachment in content["attachments"]),
                 is_evidence_text=suggestion is not None and suggestion.message_id == row.id,
+                recipients=tuple(content["recipients"]),
             )
         )
     links = session.exec(

@@ -221,7 +221,7 @@ def _messages(view: CaseView, reference: str, zone: ZoneInfo) -> list[Block]:
     texts = [_message(message, view.suggestion) for message in shown]
     shares = _shares([cost(text) for text in texts], TEXT_BYTES)
     for message, text, share in zip(shown, texts, shares, strict=True):
-        direction = "Message in" if message.direction == "in" else "Message to the referrer"
+        direction = "Message in" if message.direction == "in" else "Letter of ours"
         parts, left_out = chunks(text, share)
         blocks += [
             _header(f"{direction}, {say_time(message.received_at, zone)}"),
