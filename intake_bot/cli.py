@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from intake_bot import backup_commands, keys_commands, retention_commands, search_commands, senders_commands
+from intake_bot import (
+    advice_commands,
+    backup_commands,
+    keys_commands,
+    retention_commands,
+    search_commands,
+    senders_commands,
+)
 from intake_bot.command import (
     DEFAULT_DATA,
     EXIT_FAILED,
@@ -50,6 +57,7 @@ config_app = typer.Typer(no_args_is_help=True, help="The configuration.")
 model_app = typer.Typer(no_args_is_help=True, help="The triage model.")
 app.add_typer(config_app, name="config")
 app.add_typer(model_app, name="model")
+advice_commands.add_to(app)
 backup_commands.add_to(app)
 keys_commands.add_to(app)
 retention_commands.add_to(app)

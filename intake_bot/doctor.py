@@ -123,7 +123,22 @@ def _letters(house: House) -> list[Finding]:
         for key, (value, what) in numbers.items()
         if not value
     ]
-    return absent or [Finding("letters", "ok", "every number and address is set")]
+    return [*(absent or [Finding("letters", "ok", "every number and address is set")]), _advice(house)]
+
+
+def _advice(house: House) -> Finding:
+    letters = house.settings.letters
+    if not house.practice.advice.way_is_safe:
+        return Finding(
+            "advice", "note", "mail.relay.starttls is off: no advice leaves (letters.advice_without_tls would let it)"
+        )
+    if not letters.marking:
+        return Finding("advice", "note", "letters.marking is empty: advice bears no protective marking")
+    if not (letters.subject_tag or letters.secure_header):
+        return Finding(
+            "advice", "note", "neither letters.subject_tag nor secure_header tells a mail gateway to encrypt advice"
+        )
+    return Finding("advice", "ok", f"marked {letters.marking}, and your mail gateway is told to encrypt it")
 
 
 def _mail(house: House) -> list[Finding]:
