@@ -17,6 +17,7 @@ from sqlmodel import Session, col, select
 from intake_bot.casework import deadlines, desk_queue
 from intake_bot.casework.acts import Advise, Done, Refused
 from intake_bot.casework.desk import Actor
+from intake_bot.casework.letters import LetterProblem
 from intake_bot.casework.practice import ADVICE, Practice
 from storage import audit, outbox
 from storage.claims import PARKED
@@ -133,10 +134,13 @@ def advise(session: Session, practice: Practice, case: Case, act: Advise, *, now
     if _is_on_its_way(session, practice, case, to, words_key, now=now):
         return Done(f"{case.reference}: the same advice is on its way already.", changed=False)
 
+    try:
+        letter = practice.letters.advice(
+            reference=case.reference, words=words, original=original.received_at if original else None
+        )
+    except LetterProblem as problem:  # no sample is as long as what somebody may write
+        return Refused(f"The letter cannot be made: {problem}")
     _add_participant(session, practice, case, to, by=by, now=now)
-    letter = practice.letters.advice(
-        reference=case.reference, words=words, original=original.received_at if original else None
-    )
     message_id = new_id(now)
     mail_id = practice.mail_id(message_id)
     in_reply_to, references = _thread(session, practice, case, to)
@@ -270,7 +274,8 @@ def _thread(session: Session, practice: Practice, case: Case, to: Recipient) -> 
     theirs = [
         content
         for row, content in _arrived(session, practice, case)
-        if row.sender_key == key or (to.standing == "answers" and row.opened_case)
+        # What their machine sent in answer (an absence message) is no message of theirs.
+        if (row.sender_key == key and row.machine_sent is None) or (to.standing == "answers" and row.opened_case)
     ]
     if not theirs or not theirs[-1]["message_id"]:
         return None, []

@@ -241,6 +241,7 @@ def _message(message: MessageView, suggestion: Suggestion | None) -> list[Piece]
     return [
         *_lines(
             ("From", message.sender),
+            ("To", ", ".join(message.recipients) if message.direction == "out" else ""),
             ("", _TRUST.get(message.sender_trust, "") if message.direction == "in" else ""),
             ("Sent by a machine", message.machine_sent or ""),
             ("Subject", message.subject),

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from conftest import FRIDAY_1640
 from contract.test_bounces import bounce, notices
 from contract.test_casework import AMINA, BEN, Desk, referral
-from intake_bot.casework import advise, deadlines, retention, views
+from intake_bot.casework import advise, deadlines, letters, retention, views
 from intake_bot.casework.acts import Advise, Conclude, Done, Refused
 from intake_bot.casework.advise import Recipient
 from intake_bot.casework.calendar import WorkingCalendar
@@ -172,6 +172,17 @@ class TestTheReply:
         again = desk.incoming(sender="head@oak.example", in_reply_to=(parcel.mail_id,))
         assert desk.file(again).case_id == first.case_id
 
+    def test_of_their_machine_is_kept_and_is_not_what_the_next_letter_answers(self, desk: Desk) -> None:
+        first = desk.opened(message_id="<last@school.example>")
+        desk.perform(act(first))
+        away = {"machine_reason": "auto_replied", "machine_opens_case": False, "machine_for_a_person": True}
+        reply = desk.incoming(
+            recipients=(desk.show(first)["reply_address"],), message_id="<away@school.example>", **away
+        )
+        assert desk.file(reply, None).case_id == first.case_id
+        desk.perform(act(first, words="More."))
+        assert {parcel.content["in_reply_to"] for parcel in advice(desk, first)} == {"<last@school.example>"}
+
     def test_of_anybody_else_does_not(self, desk: Desk) -> None:
         first = desk.opened()
         desk.perform(act(first, to="head@oak.example"))
@@ -243,6 +254,14 @@ class TestRefused:
         refused = desk.perform(act(first))
         assert isinstance(refused, Refused)
         assert "was purged" in refused.said
+
+    def test_what_the_authority_s_template_makes_too_long(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        first = desk.opened()
+        monkeypatch.setattr(letters, "MAX_LETTER", 10)
+        refused = desk.perform(act(first, to="head@oak.example", words="Yes."))
+        assert isinstance(refused, Refused)
+        assert "advice.subject.j2: the letter grows too long" in refused.said
+        assert desk.count(Participant) == 1
 
     def test_where_the_way_to_the_relay_is_open(self, desk: Desk) -> None:
         desk.practice = replace(desk.practice, advice=AdviceRules(way_is_safe=False, can_write_to=lambda _: True))
