@@ -143,8 +143,12 @@ _WEAK_SUBJECTS = (
 )
 _EVERYDAY_SUBJECT = re.compile(
     r"(?i)\s*(?:(?:absence|absent|away|on leave|annual leave|on holiday|on vacation|holiday|vacation|auto)\s*(?::|$)|"
-    r"(?:auto: )?.{2,60} is (?:currently )?(?:out of (?:the )?office|away|on leave|on holiday|on vacation)\b|i(?:'|"
-    r" a)m (?:currently )?(?:out of|away|on (?:annual )?leave|on holiday))"
+    r"i(?:'| a)m (?:currently )?(?:out of|away|on (?:annual )?leave|on holiday))"
+)
+# Who is away must be who writes: of others, people write that ("RE: Mr Reed is on leave").
+_NAMED_SUBJECT = re.compile(
+    r"(?i)\s*(?:auto: )?(?P<name>.{2,60}?) is (?:currently )?(?:out of (?:the )?office|away|on leave|on holiday|on vacation)"
+    r"\s*(?:[.!]|(?:from|until|till|today|this week)\b.{0,60})?\s*$"
 )
 _GATEWAY_TAG = re.compile(
     r"(?i)\s*(?:\[[^\]]{0,20}ext(?:ernal|ern)?[^\]]{0,20}\]|\*+\s*external\s*\*+|external\s*:)\s*"
@@ -302,8 +306,20 @@ def _vacation(fields: Fields, subject: str, *, answers: bool) -> Iterator[str]:
         yield "x_autoreply"
     while (tag := _GATEWAY_TAG.match(subject)) and tag.end():
         subject = subject[tag.end() :]
-    if _VACATION_SUBJECT.match(subject) or (answers and _EVERYDAY_SUBJECT.match(subject)):
+    named = _NAMED_SUBJECT.match(subject)
+    if (
+        _VACATION_SUBJECT.match(subject)
+        or (answers and _EVERYDAY_SUBJECT.match(subject))
+        or (answers and named and _writes_as(fields, named["name"]))
+    ):
         yield "vacation_subject"
+
+
+def _writes_as(fields: Fields, name: str) -> bool:
+    """Whether every word of the name stands in From."""
+    author = fields.text("from").casefold()
+    parts = re.findall(r"\w{2,}", name.casefold())
+    return bool(parts) and all(part in author for part in parts)
 
 
 def _otherwise_marked(

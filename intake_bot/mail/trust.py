@@ -23,10 +23,10 @@ def sender_trust(results: Iterable[str], *, authserv_id: str | None, from_addres
     """The verdict on the From address in the Authentication-Results fields ``results``, topmost first.
 
     Only the topmost field of the configured ``authserv_id`` counts: a server puts its own above what came with the
-    message, so that anything further down may be forged. ``fail`` is DMARC's fail. ``pass`` is DMARC's pass, or
-    without DMARC an SPF or DKIM pass for the From domain itself or a domain under it. All else, garbage included, is
-    ``none``, and so is a message without a From, and a pass where From names two domains, of which one went untested.
-    A field of which a part cannot be read still fails, but passes nobody: the sender may have chosen the part.
+    message, so that anything further down may be forged. ``fail`` is DMARC's fail, and a From that names two domains, or
+    another than DMARC passed: of which one went untested. ``pass`` is DMARC's pass, or without DMARC an SPF or DKIM pass
+    for the From domain itself or a domain under it. All else, garbage included, is ``none``, and so is a message without a
+    From. A field of which a part cannot be read still fails, but passes nobody: the sender may have chosen the part.
     """
     domains = {domain_of(address) for address in from_addresses}
     if not authserv_id or not domains:
@@ -36,9 +36,15 @@ def sender_trust(results: Iterable[str], *, authserv_id: str | None, from_addres
     dmarc = [(result, domain) for method, result, domain in methods if method == "dmarc"]
     if any(result == "fail" for result, _ in dmarc):
         return "fail"
+    if len(domains) > 1 and clauses is not None:
+        # One author may be proven, and it is the other who would be believed. Nobody who means well writes so.
+        return "fail"
     if len(domains) > 1 or not whole:
         return "none"
     domain = domains.pop()
+    if any(result == "pass" and tested and not _related(tested, domain) for result, tested in dmarc):
+        # Our server read another author out of From than we did: it was made to be read in two ways.
+        return "fail"
     if dmarc:
         passed = all(result == "pass" and tested in {"", domain} for result, tested in dmarc)
         # DMARC that did not conclude (no policy, a DNS fault) leaves the question to what it is made of.
@@ -48,6 +54,10 @@ def sender_trust(results: Iterable[str], *, authserv_id: str | None, from_addres
         method in {"spf", "dkim"} and result == "pass" and aligned(tested, domain) for method, result, tested in methods
     )
     return "pass" if spoken_for else "none"
+
+
+def _related(one: str, other: str) -> bool:
+    return aligned(one, other) or aligned(other, one)
 
 
 def _trusted(results: Iterable[str], authserv_id: str) -> list[str] | None:

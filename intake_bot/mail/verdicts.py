@@ -35,11 +35,14 @@ def verdict(raw: bytes, *, client: str, mail_from: str, resolve: Resolve) -> Tru
     """Whether the From address is who wrote: DMARC's word, or without a policy an SPF or DKIM pass for the domain itself.
 
     ``client`` is the IP address that the message came from, ``mail_from`` its envelope sender. A message with two From
-    fields or domains is ``none``, as is one whose failure may be a fault of DNS.
+    fields or domains is ``fail``; one whose failure may be a fault of DNS is ``none``.
     """
     fields = BytesHeaderParser(policy=compat32).parsebytes(raw).get_all("From") or []
     domains = {domain_of(mailbox.address) for value in fields for mailbox in mailboxes(str(value), 10)}
-    if len(fields) != 1 or len(domains) != 1:
+    if len(fields) > 1 or len(domains) > 1:
+        # Which of them would be believed is the sender's choice.
+        return "fail"
+    if not domains:
         return "none"
     domain = domains.pop()
     asked = _Asked(resolve)

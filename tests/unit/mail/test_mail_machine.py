@@ -198,3 +198,19 @@ def test_what_a_status_calls_temporary_may_be_sent_again() -> None:
 
 def test_only_a_bounce_names_failed_recipients() -> None:
     assert read_with(body="<head@oakfield.example>: 550 5.1.1 unknown").failed == ()
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["RE: Mr Reed is on leave", "Mr Reed is on leave", "Coach is away - urgent", "Mr Reed is away from Monday"],
+)
+def test_a_person_who_writes_that_another_is_away_is_a_person(subject: str) -> None:
+    assert read_with(f"Subject: {subject}", "In-Reply-To: <out-7@council.example>").machine is None
+
+
+@pytest.mark.parametrize("subject", ["Joanne Farrier is out of the office", "Auto: Farrier is on leave until 3 March."])
+def test_whoever_is_away_themselves_answers_by_machine(subject: str) -> None:
+    headers = (f"Subject: {subject}", "In-Reply-To: <o@council.example>", "From: Joanne Farrier <j@oak.example>")
+    found = read_with(*headers).machine
+    assert found is not None
+    assert not found.opens_case

@@ -13,7 +13,7 @@ PASS = "mx.council.example; dmarc=pass header.from=oakfield.example"
         ([PASS], "pass"),
         (["MX.council.example 1; dmarc=pass header.from=Oakfield.example; spf=fail smtp.mailfrom=x@y.example"], "pass"),
         (["mx.council.example; dmarc=fail header.from=oakfield.example; spf=pass smtp.mailfrom=oakfield.example"], "fail"),
-        (["mx.council.example; dmarc=pass header.from=elsewhere.example"], "none"),
+        (["mx.council.example; dmarc=pass header.from=elsewhere.example"], "fail"),
         (["mx.council.example; spf=pass smtp.mailfrom=jane@oakfield.example"], "pass"),
         (["mx.council.example; spf=pass smtp.mailfrom=mail.oakfield.example"], "pass"),
         (["mx.council.example; dkim=fail header.d=oakfield.example; dkim=pass header.d=oakfield.example"], "pass"),
@@ -61,7 +61,7 @@ def test_nothing_passes_without_a_server_to_believe_or_a_sender_to_test() -> Non
     assert sender_trust([PASS], authserv_id=None, from_addresses=["jane@oakfield.example"]) == "none"
     assert sender_trust([PASS], authserv_id="mx.council.example", from_addresses=[]) == "none"
     both = ["jane@oakfield.example", "jane@elsewhere.example"]
-    assert sender_trust([PASS], authserv_id="mx.council.example", from_addresses=both) == "none"
+    assert sender_trust([PASS], authserv_id="mx.council.example", from_addresses=both) == "fail"
 
 
 def test_a_server_that_names_itself_nowhere_is_believed_at_the_very_top_only() -> None:

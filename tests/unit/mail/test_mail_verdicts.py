@@ -78,8 +78,8 @@ def found(
         # A signature over a part of the body, to the end of which somebody has added.
         (signed(length=True) + b"And pay this.\r\n", DKIM | DMARC, {"mail_from": "<>"}, "fail"),
         # A second From that a signature does not see.
-        (b"From: x@oakfield.example\r\n" + signed(), DKIM | DMARC, {}, "none"),
-        (RAW.replace(b"example>", b"example>, x@bulk.example"), SPF | DMARC, {}, "none"),
+        (b"From: x@oakfield.example\r\n" + signed(), DKIM | DMARC, {}, "fail"),
+        (RAW.replace(b"example>", b"example>, x@bulk.example"), SPF | DMARC, {}, "fail"),
         (RAW.replace(b"From", b"X-From"), SPF | DMARC, {}, "none"),
         # Two policies are none; one that cannot be read is none.
         (RAW, {("_dmarc.oakfield.example", "TXT"): [b"v=DMARC1; p=reject", b"v=DMARC1; p=none"]}, {}, "none"),
