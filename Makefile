@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-accept fuzz lock clean
+.PHONY: help demo test check format bench bench-accept fuzz soak lock clean
 
 help:
 	@echo "make demo    install into .venv and watch the whole story, on this machine alone"
@@ -12,6 +12,7 @@ help:
 	@echo "make check   lint, types, import rules"
 	@echo "make fuzz    look for mail that the reader cannot stand, for five minutes (Linux and macOS)"
 	@echo "make bench-accept  how fast mail is accepted, beside Postfix (which must be installed) and a server that keeps nothing"
+	@echo "make soak    mail through a real Postfix and from swaks"
 	@echo "make bench   times from the dot to 250, acknowledgement and card; memory; the record at 100,000 cases"
 
 # A stamp holds the lock file's install, so that the second run starts at once.
@@ -54,6 +55,10 @@ fuzz: $(VENV)/.installed-dev
 
 bench-accept: $(VENV)/.installed
 	$(BIN)/python bench/accept.py $(ARGS)
+
+# Debian's postfix and swaks, and root for the former: what is absent is skipped, with a word.
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/soak/through_postfix.py -rs
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
