@@ -31,7 +31,7 @@ FRIDAY_1640 = datetime(2026, 11, 27, 16, 40, tzinfo=UTC)
 class PostgresCluster:
     """A cluster of the tests' own, on a free loopback port, run by a user that is not root (PostgreSQL insists)."""
 
-    def __init__(self, bin_dir: Path) -> None:
+    def __init__(self, bin_dir: Path, *, fsync: str = "off") -> None:
         self._bin = bin_dir
         self._folder = Path(tempfile.mkdtemp(prefix="intake-bot-pg-"))
         self._as_user: dict[str, object] = {}
@@ -44,7 +44,7 @@ class PostgresCluster:
         data = self._folder / "data"
         self._run("initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C")
         options = (
-            f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off"
+            f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync={fsync}"
         )
         self._run("pg_ctl", "-D", data, "-l", self._folder / "log", "-o", options, "-w", "start")
         self._made = 0
@@ -73,7 +73,7 @@ class PostgresCluster:
         )
 
 
-def _postgres_binaries() -> Path | None:
+def postgres_binaries() -> Path | None:
     candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     on_path = shutil.which("initdb")
     if on_path:
@@ -85,7 +85,7 @@ def _postgres_binaries() -> Path | None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresCluster]:
-    binaries = _postgres_binaries()
+    binaries = postgres_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server binaries on this machine")
     if os.geteuid() == 0 and "postgres" not in {user.pw_name for user in pwd.getpwall()}:

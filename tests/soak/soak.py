@@ -1,0 +1,265 @@
+"""Minutes of mail from several mail servers while ``intake-bot serve`` is killed at random: ``make soak``.
+
+The servers send as mail servers do: what has no 250 is sent again. Some messages come twice by two paths, some answer the
+acknowledgement of an earlier case, some are its bounce. Then one sender floods, everything settles, and the books are
+opened: what got a 250 is what is stored, each message once, in its case, with its clock and one acknowledgement. Exits with
+1 where a promise broke. Figures are this machine's alone, which the client and the relay share with the service.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from acceptance.harness import TO, House
+from conftest import PostgresCluster, postgres_binaries
+from intake_bot.casework import views
+from soak.ledger import Ledger
+from soak.mails import CANARY, Composer, Mail
+from soak.own_postfix import free_port
+from soak.running import Look, Runner, look
+from soak.servers import Relay, Sending, Server
+from storage.engine import Database, sqlite_url
+
+LOOK_SECONDS = 5.0
+RECENT = 200
+FLOOD_CARDS, FLOOD_LETTERS = 20, 10
+"""The settings' own defaults."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--rate", type=float, default=50, help="mails a second")
+    parser.add_argument("--sessions", type=int, default=8, help="mail servers, each with one connection at a time")
+    parser.add_argument("--kills", default="5,20", help="least and most seconds between two; 0,0: none")
+    parser.add_argument("--flood", type=int, default=200, help="mails of the one sender who floods")
+    parser.add_argument("--settle-minutes", type=float, default=60, help="how long settling may take")
+    parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--triage", action="store_true", help="with suggestions")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="intake-bot-soak-")))
+        url = ""
+        if options.postgres:
+            binaries = postgres_binaries()
+            if binaries is None:
+                sys.exit("no PostgreSQL server binaries on this machine")
+            cluster = PostgresCluster(binaries, fsync="on")
+            stack.callback(cluster.stop)
+            url = cluster.new_database()
+        sys.exit(asyncio.run(Soak(options, folder, url).run()))
+
+
+class Soak:
+    """One soak from its first mail to its books."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path, url: str) -> None:
+        self._options = options
+        self._chance = random.Random(options.seed)
+        self._composer = Composer(self._chance)
+        self._sending = Sending()
+        self._relay = Relay(random.Random(options.seed + 1))
+        self._relay_port, port = free_port(), free_port()
+        settings = {"database_url": url} if url else {}
+        self._house = House(
+            folder,
+            mail_port=str(port),
+            mail_recipients=f'["{TO}"]',
+            mail_relay_host="127.0.0.1",
+            mail_relay_port=str(self._relay_port),
+            mail_relay_starttls="false",
+            triage_enabled=str(options.triage).lower(),
+            **settings,
+        )
+        self._runner = Runner(self._house, port)
+        self._database = Database(url or sqlite_url(self._house.data / "intake.db"))
+        self._servers = [Server(port, self._sending, self._chance) for _ in range(options.sessions)]
+        self._sent: list[Mail] = []
+        self._recent: deque[Mail] = deque(maxlen=RECENT)
+        self._opening: dict[str, Mail] = {}
+        self._bounced: set[str] = set()
+        self._looks: list[Look] = []
+        self._marks: dict[str, float] = {}
+        self._began = 0.0
+
+    async def run(self) -> int:
+        """The exit status."""
+        await self._relay.start(self._relay_port, CANARY)
+        await self._runner.start()
+        self._began = time.monotonic()
+        sending = [asyncio.create_task(server.run()) for server in self._servers]
+        looking = asyncio.create_task(self._look())
+        await self._send_under_kills()
+        settled = await self._settle()
+        for task in [*sending, looking]:
+            task.cancel()
+        await asyncio.gather(*sending, looking, return_exceptions=True)
+        await asyncio.to_thread(self._look_once)
+        status = await self._runner.stop()
+        broken = ([] if settled else ["it has not settled"]) + self._of_the_process(status)
+        ledger = Ledger(self._sent, self._sending, self._relay)
+        broken += ledger.broken(self._house, flood_cards=FLOOD_CARDS, flood_acknowledgements=FLOOD_LETTERS)
+        broken += self._verify()
+        self._report(ledger, broken)
+        return 1 if broken else 0
+
+    async def _send_under_kills(self) -> None:
+        least, most = map(float, self._options.kills.split(","))
+        killing = None
+        if most:
+            killing = asyncio.create_task(self._runner.killed_at_random(self._chance, least, most))
+        total = int(self._options.minutes * 60 * self._options.rate)
+        for number in range(total):
+            await asyncio.sleep(max(0.0, self._began + number / self._options.rate - time.monotonic()))
+            self._queue(self._next())
+        self._marks["sent"] = time.monotonic() - self._began
+        for _ in range(self._options.flood):
+            self._queue(self._composer.flood())
+        while self._sending.open and (killing is None or not killing.done()):
+            await asyncio.sleep(0.1)
+        self._marks["taken"] = time.monotonic() - self._began
+        if killing is not None:
+            if killing.done():
+                killing.result()  # it cannot be started any more: raises what it has to say
+            killing.cancel()
+            with suppress(asyncio.CancelledError):
+                await killing
+            await asyncio.sleep(1)  # where it was cut off behind a SIGKILL
+            if self._runner.pid is None:
+                await self._runner.start()
+
+    def _queue(self, mail: Mail) -> None:
+        self._sent.append(mail)
+        self._chance.choice(self._servers).queue(mail)
+
+    def _next(self) -> Mail:
+        """Most open a case; some have to do with one that is there."""
+        dice = self._chance.random()
+        if dice < 0.05 and self._recent:
+            return self._composer.copy(self._chance.choice(self._recent))
+        if dice < 0.16 and self._relay.arrived:
+            letter = self._chance.choice(self._relay.arrived)
+            mail = self._opening.get(letter.in_reply_to)
+            if mail is not None and (dice < 0.13 or letter.mail_id in self._bounced):
+                return self._composer.reply(mail, letter)
+            if mail is not None:
+                self._bounced.add(letter.mail_id)
+                return self._composer.bounce(mail, letter)
+        mail = self._composer.new()
+        self._opening[mail.message_id] = mail
+        self._recent.append(mail)
+        return mail
+
+    async def _settle(self) -> bool:
+        """Wait until nothing is left to do; whether that came in time. What is not due yet is not waited for."""
+        until = time.monotonic() + self._options.settle_minutes * 60
+        while time.monotonic() < until:
+            if await asyncio.to_thread(self._nothing_left):
+                self._marks["settled"] = time.monotonic() - self._began
+                await asyncio.sleep(11)  # the last look for children of killed services
+                return True
+            await asyncio.sleep(0.5)
+        return False
+
+    def _nothing_left(self) -> bool:
+        if not self._looks or self._looks[-1].letters:
+            return False
+        with self._database.read() as session:
+            return not views.busy(session, now=datetime.now(UTC))
+
+    async def _look(self) -> None:
+        said = 0.0
+        while True:
+            await asyncio.to_thread(self._look_once)
+            if self._looks[-1].at >= said:
+                said = self._looks[-1].at + 30
+                print(line_of(self._looks[-1]), file=sys.stderr, flush=True)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _look_once(self) -> None:
+        seen = look(self._database, began=self._began, without_250=self._sending.open, pid=self._runner.pid)
+        self._looks.append(seen)
+
+    def _of_the_process(self, status: int) -> list[str]:
+        broken = [f"the service ended by itself with {status}" for status in self._runner.ended]
+        if status != 0:
+            broken.append(f"SIGTERM ended it with {status}")
+        if self._runner.orphans:
+            broken.append(f"{len(self._runner.orphans)} processes have outlived their service")
+        if CANARY in self._runner.log.read_text(errors="replace"):
+            broken.append("the log holds words of a message")
+        return broken
+
+    def _verify(self) -> list[str]:
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "intake_bot", "verify", "--data", str(self._house.data)],
+            env=self._house.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        self._marks["verify"] = time.monotonic() - began
+        return [] if done.returncode == 0 else [f"verify: {line}" for line in (done.stdout + done.stderr).splitlines()]
+
+    def _report(self, ledger: Ledger, broken: list[str]) -> None:
+        options, marks = self._options, self._marks
+        print(f"{options.minutes:g} minutes at {options.rate:g} mails/s over {options.sessions} connections, "
+              f"{'PostgreSQL' if options.postgres else 'SQLite'}, triage {'on' if options.triage else 'off'}, "
+              f"{os.cpu_count()} cores, load average {os.getloadavg()[1]:.1f} at the end\n")  # fmt: skip
+        for name, number in ledger.counts.items():
+            print(f"  {name:36} {number:8}")
+        print(f"  {'SIGKILLs':36} {self._runner.lives - 1:8}")
+        print(f"  {'sent again for want of a 250':36} {self._sending.again:8}")
+        seconds = sorted(self._sending.seconds)
+        parts = [f"{seconds[int(len(seconds) * part)] * 1000:.1f}" for part in (0.5, 0.95, 0.99)]
+        print(f"\n  dot to 250, ms: p50 {parts[0]}, p95 {parts[1]}, p99 {parts[2]}, most {seconds[-1] * 1000:.0f}")
+        starts = sorted(self._runner.starts)
+        print(f"  from start to taking mail, s: median {statistics.median(starts):.2f}, most {starts[-1]:.2f}")
+        print("  dealt with: " + ", ".join(f"{name} {rate:.1f}/s" for name, rate in self._rates().items()))
+        print(f"  sent after {marks['sent']:.0f} s, all taken after {marks['taken']:.0f} s, "
+              f"settled after {marks.get('settled', -1):.0f} s, verified in {marks['verify']:.0f} s\n")  # fmt: skip
+        for seen in thinned(self._looks, 24):
+            print(f"  {line_of(seen)}")
+        print()
+        for line in broken[:50]:
+            print(f"BROKEN  {line}")
+        print(f"{len(broken)} promises broken" if broken else "every promise held")
+
+    def _rates(self) -> dict[str, float]:
+        """Arrivals dealt with a second, while they came under kills and afterwards."""
+        taken, settled = self._marks["taken"], self._marks.get("settled", self._looks[-1].at)
+        spans = {"under load and kills": (0.0, self._marks["sent"]), "afterwards": (taken + LOOK_SECONDS, settled)}
+        found = {}
+        for name, (first, last) in spans.items():
+            looks = [seen for seen in self._looks if first <= seen.at <= last]
+            if len(looks) > 1:
+                found[name] = (looks[-1].done - looks[0].done) / (looks[-1].at - looks[0].at)
+        return found
+
+
+def line_of(seen: Look) -> str:
+    return (
+        f"{seen.at:6.0f} s  no 250 yet {seen.without_250:5}  waiting {seen.waiting:6}  done {seen.done:6}  "
+        f"parked {seen.parked}  letters {seen.letters:5}  MiB {seen.service:5.0f} + {seen.children:4.0f}"
+    )
+
+
+def thinned(looks: list[Look], most: int) -> list[Look]:
+    """At most so many, evenly spread, the last among them."""
+    step = max(1, -(-len(looks) // most))
+    return [*looks[:-1:step], looks[-1]]
+
+
+if __name__ == "__main__":
+    main()
