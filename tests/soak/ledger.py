@@ -10,7 +10,6 @@ from sqlmodel import Session, col, func, select
 from acceptance.harness import House
 from intake_bot.casework import views
 from intake_bot.casework.vocabulary import Remark
-from intake_bot.house import House as OpenHouse
 from soak.mails import Kind, Letter, Mail
 from soak.servers import Relay, Sending
 from storage.outbox import Kind as Outbound
@@ -161,12 +160,12 @@ class Ledger:
         for table in (Spooled, Outgoing):
             states = dict(self._session.exec(select(table.state, func.count()).group_by(col(table.state))).all())
             for state in set(states) - {"done", "cancelled"}:
-                late = table is Spooled or state != "waiting" or self._waits_for_no_line(self._opened, self._session)
+                late = table is Spooled or state != "waiting" or self._more_than_lines_waits(self._session)
                 if late:
                     yield f"{states[state]} rows of {table.__tablename__} are {state}"
 
     @staticmethod
-    def _waits_for_no_line(opened: OpenHouse, session: Session) -> bool:
+    def _more_than_lines_waits(session: Session) -> bool:
         """Whether anything but the one line about a flood, which has its time, is still to go out."""
         kinds = session.exec(select(Outgoing.key).where(col(Outgoing.state) == "waiting")).all()
         return not all(key.startswith("folded:") for key in kinds)
