@@ -293,10 +293,10 @@ def triage(
     data: DataOption = DEFAULT_DATA,
 ) -> None:
     """The suggestion for one text or .eml, or for many. Nothing is stored."""
-    from triage import pipeline
+    from triage import engine
 
     load_settings(config)
-    loaded = pipeline.load()
+    loaded = engine.load()
     if jsonl:
         for number, line in enumerate(sys.stdin, 1):
             if not line.strip():
@@ -325,9 +325,33 @@ def triage(
         Console().print(suggestion_text(suggestion, text))
 
 
+@model_app.command("train")
+def model_train(
+    out: Annotated[Path, typer.Option("--out", help="A folder for the new model.")] = Path("model"),
+    base: Annotated[Path | None, typer.Option("--base", help="The encoder's published model.safetensors.")] = None,
+    corpus: Annotated[Path | None, typer.Option("--corpus", help="A folder of training texts.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only read the texts, and say how varied they are.")] = False,
+) -> None:
+    """Learn a new model from the training texts. It needs PyTorch, and an hour on two cores."""
+    from triage.training import make, texts
+
+    try:
+        if check:
+            print_json(texts.statistics(texts.read(corpus or texts.CORPUS)))
+            return
+        if base is None:
+            failed("--base is the file model.safetensors of all-MiniLM-L6-v2, from its publisher")
+        print_json(make.train(corpus or texts.CORPUS, base, out))
+    except (texts.CorpusFaulty, make.BaseFaulty, OSError) as fault:
+        failed(str(fault))
+    except ImportError as fault:
+        failed(f"{fault.name} is not installed: learning needs torch, safetensors and onnx beside this program")
+
+
 @model_app.command("evaluate")
 def model_evaluate(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Labelled examples as JSON Lines.")],
+    model: Annotated[Path | None, typer.Option("--model", help="The folder of another model.")] = None,
     config: ConfigOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
@@ -336,7 +360,7 @@ def model_evaluate(
 
     for file in files:
         try:
-            print_json({"file": file.name} | evaluate.report(file))
+            print_json({"file": file.name} | evaluate.report(file, model))
         except (OSError, ValueError, KeyError) as fault:
             failed(f"{file}: cannot be evaluated ({type(fault).__name__})")
 

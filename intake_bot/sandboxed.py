@@ -81,9 +81,9 @@ def _reader() -> Work:
 
 
 def _triager() -> Work:
-    from triage import pipeline
+    from triage import engine
 
-    loaded = pipeline.load()
+    loaded = engine.load()
 
     def work(request: dict[str, Any], body: bytes) -> dict[str, Any]:
         if request.get("warm"):

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from triage.suggestion import Suggestion
@@ -28,6 +29,10 @@ class Labels:
     criteria: frozenset[int]
     flags: frozenset[str] | None = None
     missing: frozenset[str] | None = None
+    ranking: tuple[str, ...] = ()
+    """The likeliest categories, the first first."""
+    confidence: float | None = None
+    """How sure of the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +47,23 @@ class Example:
     second: Labels | None = None
 
 
-def report(file: Path) -> dict[str, Any]:
-    """The scores of the shipped pipeline on a file of examples.
+def report(file: Path, model: Path | None = None) -> dict[str, Any]:
+    """The scores of the pipeline on a file of examples, by default with the shipped model.
 
     Raises OSError, ValueError or KeyError where the file is unreadable or has another shape.
     """
-    from triage import pipeline
+    from triage import engine, pipeline
 
-    loaded = pipeline.load()
+    loaded, rules = engine.load(model), pipeline.load()
     examples = read(file)
+
+    def by_rules(example: Example) -> Suggestion:
+        return rules.suggest(example.body, subject=example.subject, sender=example.sender)
+
     return {"version": loaded.version} | evaluate(
-        examples, lambda example: loaded.suggest(example.body, subject=example.subject, sender=example.sender)
+        examples,
+        lambda example: loaded.suggest(example.body, subject=example.subject, sender=example.sender),
+        {"rules": by_rules},
     )
 
 
@@ -65,8 +76,12 @@ def read(file: Path) -> tuple[Example, ...]:
     return tuple(_example(json.loads(line)) for line in lines if line.strip())
 
 
-def evaluate(examples: Sequence[Example], suggest: Callable[[Example], Suggestion]) -> dict[str, Any]:
-    """Scores of the suggestions, of the majority baseline and of the second reader, and the confusion of thresholds.
+def evaluate(
+    examples: Sequence[Example],
+    suggest: Callable[[Example], Suggestion],
+    others: Mapping[str, Callable[[Example], Suggestion]] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Scores of the suggestions, of the baselines and of the second reader, and the confusions.
 
     Raises ValueError where there is no example.
     """
@@ -79,8 +94,15 @@ def evaluate(examples: Sequence[Example], suggest: Callable[[Example], Suggestio
         "examples": len(examples),
         "scores": scores(expected, said),
         "baseline_majority": scores(expected, [_majority(expected)] * len(examples)),
+        **{
+            f"baseline_{name}": scores(expected, [_labels_of(other(example)) for example in examples])
+            for name, other in others.items()
+        },
         "second_reader": scores([first for first, _ in pairs], [second for _, second in pairs]) if pairs else None,
         "thresholds": dict(Counter(f"{e.threshold} as {s.threshold}" for e, s in zip(expected, said, strict=True))),
+        "categories": dict(Counter(f"{e.category} as {s.category}" for e, s in zip(expected, said, strict=True))),
+        "reliability": reliability(expected, said),
+        "abstention": abstention(expected, said),
     }
 
 
@@ -103,10 +125,67 @@ def scores(expected: Sequence[Labels], said: Sequence[Labels]) -> dict[str, floa
         "missed_among_below": _share(threshold == Threshold.MEETS for threshold in called_below),
         "threshold_accuracy": _share(e.threshold == s.threshold for e, s in pairs),
         "category_top1": _share(e.category == s.category for e, s in pairs),
+        "category_top2": _share(e.category in _first_two(s) for e, s in pairs),
+        "category_macro_f1": _macro_f1([(e.category, s.category) for e, s in pairs]),
+        "calibration_error": _calibration_error(expected, said),
         "criteria_f1": _f1((e.criteria, s.criteria) for e, s in pairs),
         "flags_f1": _f1((e.flags, s.flags) for e, s in pairs if e.flags is not None and s.flags is not None),
         "missing_f1": _f1((e.missing, s.missing) for e, s in pairs if e.missing is not None and s.missing is not None),
     }
+
+
+def reliability(expected: Sequence[Labels], said: Sequence[Labels], bins: int = 10) -> list[dict[str, float]]:
+    """Of the suggestions of each tenth of confidence: how many, how sure, and how often right on the threshold."""
+    placed: dict[int, list[tuple[float, bool]]] = {}
+    for e, s in zip(expected, said, strict=True):
+        if s.confidence is not None:
+            placed.setdefault(min(bins - 1, int(s.confidence * bins)), []).append(
+                (s.confidence, e.threshold == s.threshold)
+            )
+    return [
+        {
+            "texts": len(held),
+            "confidence": round(sum(sure for sure, _ in held) / len(held), 3),
+            "right": round(sum(right for _, right in held) / len(held), 3),
+        }
+        for _, held in sorted(placed.items())
+    ]
+
+
+def abstention(expected: Sequence[Labels], said: Sequence[Labels]) -> list[dict[str, float]]:
+    """What is left when only the surer suggestions are given: the share of texts answered, and of those the right."""
+    sure = sorted(
+        ((s.confidence, e.threshold == s.threshold) for e, s in zip(expected, said, strict=True) if s.confidence),
+        reverse=True,
+    )
+    kept = [sure[: max(1, round(len(sure) * share / 10))] for share in range(10, 0, -1)] if sure else []
+    return [
+        {"answered": round(len(part) / len(sure), 3), "right": round(sum(right for _, right in part) / len(part), 3)}
+        for part in kept
+    ]
+
+
+def _calibration_error(expected: Sequence[Labels], said: Sequence[Labels]) -> float | None:
+    """Expected calibration error of the threshold, over ten bins of equal width."""
+    tenths = reliability(expected, said)
+    texts = sum(tenth["texts"] for tenth in tenths)
+    if not texts:
+        return None
+    return round(sum(tenth["texts"] * abs(tenth["confidence"] - tenth["right"]) for tenth in tenths) / texts, 3)
+
+
+def _first_two(said: Labels) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((said.category, *said.ranking)))[:2]
+
+
+def _macro_f1(pairs: Sequence[tuple[str, str]]) -> float | None:
+    every = sorted({expected for expected, _ in pairs})
+    parts = []
+    for label in every:
+        hits = sum(1 for expected, said in pairs if expected == said == label)
+        named = sum((expected == label) + (said == label) for expected, said in pairs)
+        parts.append(2 * hits / named)
+    return round(sum(parts) / len(parts), 3) if parts else None
 
 
 def _example(data: Mapping[str, Any]) -> Example:
@@ -140,6 +219,8 @@ def _labels_of(suggestion: Suggestion) -> Labels:
         criteria=frozenset(int(criterion) for criterion in suggestion.criteria),
         flags=frozenset(flag.value for flag in suggestion.flags),
         missing=frozenset(datum.value for datum in suggestion.missing),
+        ranking=tuple(_joined(category) for category in suggestion.ranking),
+        confidence=suggestion.threshold_confidence,
     )
 
 

@@ -51,6 +51,26 @@ class Pipeline:
         moves the scores at half weight, fills minimum data, and gives no evidence. ``sender`` tells the writer's own
         name from others'.
         """
+        verdict, evidence = self.judge(text, subject=subject, sender=sender)
+        return Suggestion(
+            category=verdict.category,
+            secondary_categories=verdict.secondary,
+            category_confidence=verdict.category_confidence,
+            threshold=verdict.threshold,
+            threshold_confidence=verdict.threshold_confidence,
+            criteria=verdict.criteria,
+            flags=verdict.flags,
+            missing=verdict.missing,
+            evidence=evidence,
+            reason=verdict.reason,
+            engine=ENGINE,
+            version=self.version,
+            ranking=verdict.ranking,
+            meets_confidence=verdict.threshold_confidence if verdict.threshold is Threshold.MEETS else 0.0,
+        )
+
+    def judge(self, text: str, *, subject: str, sender: str | None) -> tuple[weighing.Verdict, tuple[Evidence, ...]]:
+        """The rules' verdict, and the places of what moved it; as :meth:`suggest`."""
         subject = reading.plain(subject[:MAX_SUBJECT_CHARACTERS])
         # Words of a text are forgotten when the zone closes: a service that runs for months keeps none of them.
         with self._lock, self._nlp.memory_zone():
@@ -70,21 +90,7 @@ class Pipeline:
                 nobody=not (people or people_in_subject),
                 windowed=len(windows) > 1,
             )
-            evidence = _evidence(text, in_text, places, verdict)
-        return Suggestion(
-            category=verdict.category,
-            secondary_categories=verdict.secondary,
-            category_confidence=verdict.category_confidence,
-            threshold=verdict.threshold,
-            threshold_confidence=verdict.threshold_confidence,
-            criteria=verdict.criteria,
-            flags=verdict.flags,
-            missing=verdict.missing,
-            evidence=evidence,
-            reason=verdict.reason,
-            engine=ENGINE,
-            version=self.version,
-        )
+            return verdict, _evidence(text, in_text, places, verdict)
 
     def _read(self, doc: Doc) -> tuple[list[Reading], bool]:
         """The cues as they stand, and whether the text speaks of a child or of an adult at work."""

@@ -47,6 +47,10 @@ class Suggestion:
     reason: str
     engine: str
     version: str
+    ranking: tuple[Category, ...] = ()
+    """The likeliest categories, the first first; empty where nothing is named."""
+    meets_confidence: float = 0.0
+    """How likely the harm threshold is met, whatever is suggested."""
 
     def to_json(self) -> dict[str, Any]:
         """The published shape, ready for ``json.dumps``."""
@@ -66,6 +70,8 @@ class Suggestion:
             "reason": self.reason,
             "engine": self.engine,
             "version": self.version,
+            "ranking": [category.value for category in self.ranking],
+            "meets_confidence": round(self.meets_confidence, 3),
         }
 
     @classmethod
@@ -87,4 +93,6 @@ class Suggestion:
             reason=str(data["reason"]),
             engine=str(data["engine"]),
             version=str(data["version"]),
+            ranking=tuple(Category(value) for value in data.get("ranking", ())),
+            meets_confidence=float(data.get("meets_confidence", 0.0)),
         )

@@ -18,6 +18,9 @@ from triage.vocabulary import Category, Criterion, Flag, MissingDatum, Threshold
 STRONG = 3.0
 """A cue of this weight, or several that add up to it, speaks for the threshold by itself."""
 
+_FULL = 5.0
+"""The weight that counts as one among the measures."""
+
 _WEAKLY = 0.5
 _REPEATS = 0.5
 """What each further cue of a category adds beside the heaviest: the second slap in a text is not a second allegation."""
@@ -35,7 +38,7 @@ _GRAVEST_FIRST = (
 
 _WITHOUT_CHILD_VICTIM = frozenset({Category.PRIVATE_LIFE, Category.NONE})
 
-_CONFUSER_SAYS = {
+CONFUSER_SAYS = {
     Confuser.LAWFUL_RESTRAINT: "a physical intervention that reads as planned and proportionate",
     Confuser.POLICY_QUESTION: "a question about policy or procedure",
     Confuser.RECRUITMENT: "a recruitment or checking question",
@@ -49,7 +52,7 @@ _CONFUSER_SAYS = {
     Confuser.ELSEWHERE: "a matter already held or closed elsewhere",
 }
 
-_CATEGORY_SAYS = {
+CATEGORY_SAYS = {
     Category.PHYSICAL: "physical harm",
     Category.EMOTIONAL: "emotional harm",
     Category.SEXUAL: "sexual harm or grooming",
@@ -88,6 +91,11 @@ class Verdict:
     flags: tuple[Flag, ...]
     missing: tuple[MissingDatum, ...]
     reason: str
+    ranking: tuple[Category, ...]
+    confuser: Confuser | None
+    """What explains the matter away, where something decided so."""
+    measures: tuple[float, ...]
+    """What the rules found, as numbers about 0 to 1 for the learned layer: always as many, in one order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,7 @@ def weigh(signals: Sequence[Signal], facts: Facts, *, roles: bool, nobody: bool,
     child; ``windowed``: not all of the text was read.
     """
     standing = [signal for signal in signals if signal.reading.counts]
+    given = _given(standing, facts, roles=roles)
     flags = _flags(standing)
     scores = _scores(signals, private=_is_private(flags, standing), nobody=nobody)
     category, secondary, category_confidence = _category(scores)
@@ -132,16 +141,30 @@ def weigh(signals: Sequence[Signal], facts: Facts, *, roles: bool, nobody: bool,
         flags.add(Flag.CHILD_ON_CHILD)
     if (not scores.conduct or threshold in (Threshold.NOT_LADO, Threshold.LOW_LEVEL)) and not _says_danger(standing):
         flags.discard(Flag.IMMEDIATE_DANGER)
+    criteria = _criteria(standing, category, threshold)
     return Verdict(
         category=category,
         secondary=secondary,
         category_confidence=category_confidence,
         threshold=threshold,
         threshold_confidence=confidence,
-        criteria=_criteria(standing, category, threshold),
+        criteria=criteria,
         flags=tuple(flag for flag in Flag if flag in flags),
-        missing=_missing(standing, facts, category, threshold, roles=roles),
+        missing=_missing(given, category, threshold),
         reason=_reason(category, threshold, confuser, scores, windowed=windowed),
+        ranking=(category, *(one for one in _ranked(scores) if one is not category))[:3],
+        confuser=confuser,
+        measures=(
+            *(scores.category.get(one, 0.0) / _FULL for one in _GRAVEST_FIRST),
+            *(weight / _FULL for weight in (scores.harm, scores.doubt, scores.low)),
+            *(scores.confusers.get(one, 0.0) / _FULL for one in Confuser),
+            *(float(is_so) for is_so in (scores.by_child, nobody, windowed)),
+            *(float(one is category) for one in Category),
+            *(float(one is threshold) for one in Threshold),
+            *(float(one in criteria) for one in Criterion),
+            *(float(one in flags) for one in Flag),
+            *(float(one not in given) for one in MissingDatum),
+        ),
     )
 
 
@@ -207,11 +230,15 @@ def _is_private(flags: set[Flag], standing: Iterable[Signal]) -> bool:
 def _category(scores: _Scores) -> tuple[Category, tuple[Category, ...], float]:
     if not scores.category:
         return Category.NONE, (), 0.3
-    ranked = sorted(_GRAVEST_FIRST, key=lambda category: -scores.category.get(category, 0))
+    ranked = _ranked(scores)
     best = scores.category[ranked[0]]
     secondary = tuple(c for c in ranked[1:] if scores.category.get(c, 0) >= max(2.0, best * 0.6))
     total = sum(scores.category.values())
     return ranked[0], secondary, min(0.9, 0.3 + 0.6 * best / total * min(1.0, best / STRONG))
+
+
+def _ranked(scores: _Scores) -> list[Category]:
+    return sorted(_GRAVEST_FIRST, key=lambda category: -scores.category.get(category, 0))
 
 
 def _threshold(scores: _Scores, flags: set[Flag]) -> tuple[Threshold, float, Confuser | None]:
@@ -284,16 +311,7 @@ def _criteria(standing: Iterable[Signal], category: Category, threshold: Thresho
     )
 
 
-def _missing(
-    standing: Iterable[Signal],
-    facts: Facts,
-    category: Category,
-    threshold: Threshold,
-    *,
-    roles: bool,
-) -> tuple[MissingDatum, ...]:
-    if threshold is Threshold.NOT_LADO:
-        return ()
+def _given(standing: Iterable[Signal], facts: Facts, *, roles: bool) -> frozenset[MissingDatum]:
     given = set(facts.given())
     given |= {
         MissingDatum(signal.reading.hit.cue.label)
@@ -302,10 +320,16 @@ def _missing(
     }
     if roles:
         given.add(MissingDatum.SUBJECT_ROLE)
+    return frozenset(given)
+
+
+def _missing(given: frozenset[MissingDatum], category: Category, threshold: Threshold) -> tuple[MissingDatum, ...]:
+    if threshold is Threshold.NOT_LADO:
+        return ()
     if category is not Category.NONE:
-        given.add(MissingDatum.WHAT_HAPPENED)
+        given |= {MissingDatum.WHAT_HAPPENED}
         if category in _WITHOUT_CHILD_VICTIM:
-            given.add(MissingDatum.CHILD_NAME_OR_AGE)
+            given |= {MissingDatum.CHILD_NAME_OR_AGE}
     return tuple(datum for datum in MissingDatum if datum not in given)
 
 
@@ -313,8 +337,8 @@ def _reason(
     category: Category, threshold: Threshold, confuser: Confuser | None, scores: _Scores, *, windowed: bool
 ) -> str:
     """One sentence for an officer, without a word of the text."""
-    about = _CATEGORY_SAYS[category]
-    against = _CONFUSER_SAYS[confuser] if confuser else ""
+    about = CATEGORY_SAYS[category]
+    against = CONFUSER_SAYS[confuser] if confuser else ""
     match threshold:
         case Threshold.MEETS:
             reason = (

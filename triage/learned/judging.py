@@ -1,0 +1,129 @@
+"""From the model's logits to labels: calibrated, abstaining, and never below what the rules say must be looked at.
+
+Plain functions over numbers, so that calibration, evaluation and the service judge alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from triage.learned.model import Floats, sigmoid, softmax
+from triage.vocabulary import Category, Criterion, Flag, MissingDatum, Threshold
+from triage.weighing import Verdict
+
+CATEGORIES, THRESHOLDS, CRITERIA, FLAGS, DATA = (
+    list(Category),
+    list(Threshold),
+    list(Criterion),
+    list(Flag),
+    list(MissingDatum),
+)
+_MEETS, _LOW, _NOT, _UNCLEAR = (
+    THRESHOLDS.index(one) for one in (Threshold.MEETS, Threshold.LOW_LEVEL, Threshold.NOT_LADO, Threshold.UNCLEAR)
+)
+_CONCERNS = (Threshold.MEETS, Threshold.UNCLEAR)
+
+_Label = TypeVar("_Label")
+
+RULES_SURE = 0.7
+"""From this confidence the rules' "meets" forbids the model's "below": an officer reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Set on answers that no fold had learned from. ``raised``: at least so likely to meet the threshold, and it is
+    suggested; ``doubt``: at least so likely, and nothing below *unclear* is. ``cuts`` are probabilities by head and label.
+    """
+
+    category_temperature: float
+    threshold_temperature: float
+    raised: float
+    doubt: float
+    cuts: Mapping[str, tuple[float, ...]]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Calibration:
+        return cls(
+            category_temperature=float(data["category_temperature"]),
+            threshold_temperature=float(data["threshold_temperature"]),
+            raised=float(data["raised"]),
+            doubt=float(data["doubt"]),
+            cuts={name: tuple(values) for name, values in data["cuts"].items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The labels, and the probabilities of every category and threshold in the vocabulary's order."""
+
+    category: Category
+    secondary: tuple[Category, ...]
+    categories: Floats
+    threshold: Threshold
+    thresholds: Floats
+    criteria: tuple[Criterion, ...]
+    flags: tuple[Flag, ...]
+    missing: tuple[MissingDatum, ...]
+    raised_by_rules: bool
+
+
+def judge(logits: Mapping[str, Floats], calibration: Calibration, rules: Verdict | None) -> Judgement:
+    """The labels of one text. ``rules``: their verdict on the same text; it can raise what is suggested, never lower it."""
+    categories = softmax(logits["category"] / calibration.category_temperature)
+    thresholds = softmax(logits["threshold"] / calibration.threshold_temperature)
+    threshold = _threshold(thresholds, calibration)
+    by_rules = (
+        rules is not None
+        and rules.threshold is Threshold.MEETS
+        and rules.threshold_confidence >= RULES_SURE
+        and threshold not in _CONCERNS
+        and float(thresholds[_MEETS]) >= calibration.doubt / 4
+    )
+    if by_rules:
+        threshold = Threshold.UNCLEAR
+    category = CATEGORIES[int(categories.argmax())]
+    if threshold in (Threshold.MEETS, Threshold.LOW_LEVEL) and category is Category.NONE:
+        category = CATEGORIES[int(np.argsort(-categories)[1])]
+    flags = set(_over(FLAGS, logits["flags"], calibration.cuts["flags"]))
+    if category is Category.PRIVATE_LIFE:
+        flags.add(Flag.PRIVATE_LIFE)
+    if rules is not None and threshold in _CONCERNS:
+        flags |= {Flag.IMMEDIATE_DANGER} & set(rules.flags)
+    criteria = _over(CRITERIA, logits["criteria"], calibration.cuts["criteria"])
+    if not criteria and threshold is Threshold.MEETS:
+        criteria = [CRITERIA[int(logits["criteria"].argmax())]]
+    vague = threshold is Threshold.UNCLEAR and category is Category.NONE
+    return Judgement(
+        category=category,
+        secondary=tuple(
+            one
+            for one in _over(CATEGORIES, logits["secondary"], calibration.cuts["secondary"])
+            if one not in (category, Category.NONE) and category is not Category.NONE
+        ),
+        categories=categories,
+        threshold=threshold,
+        thresholds=thresholds,
+        criteria=() if threshold not in _CONCERNS or vague else tuple(criteria),
+        flags=tuple(flag for flag in Flag if flag in flags),
+        missing=()
+        if threshold is Threshold.NOT_LADO
+        else tuple(_over(DATA, logits["missing"], calibration.cuts["missing"])),
+        raised_by_rules=by_rules,
+    )
+
+
+def _threshold(probabilities: Floats, calibration: Calibration) -> Threshold:
+    meets = float(probabilities[_MEETS])
+    if meets >= calibration.raised:
+        return Threshold.MEETS
+    if meets >= calibration.doubt or probabilities[_UNCLEAR] >= max(probabilities[_LOW], probabilities[_NOT]):
+        return Threshold.UNCLEAR
+    return Threshold.LOW_LEVEL if probabilities[_LOW] >= probabilities[_NOT] else Threshold.NOT_LADO
+
+
+def _over(labels: list[_Label], logits: Floats, cuts: tuple[float, ...]) -> list[_Label]:
+    return [label for label, p, cut in zip(labels, sigmoid(logits), cuts, strict=True) if float(p) >= cut]

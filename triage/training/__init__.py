@@ -1,0 +1,1 @@
+"""Making the learned layer: reading and linting the corpus, learning, calibrating. Nothing here runs in the service."""

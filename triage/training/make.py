@@ -1,0 +1,115 @@
+"""From the corpus to arrays, and from learned weights to the model that ships: the two ends of ``model train``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from triage import neutral
+from triage.learned.model import ENCODER, MANIFEST, MODEL, TOKENIZER, WORDS
+from triage.training import prepare, texts
+from triage.training.calibrate import calibrate
+
+BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""all-MiniLM-L6-v2, Apache-2.0, model.safetensors of revision 1110a243: the weights that learning begins with."""
+TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
+
+
+NUMBER = 1
+"""Raised when what is learned from, or how, changes what a model means."""
+
+
+class BaseFaulty(Exception):
+    """A base file is not the published one; the text says which."""
+
+
+def prepared(folder: Path, to: Path) -> list[texts.Text]:
+    """Writes the arrays to learn from and the words that are no names; returns the texts in the arrays' order.
+
+    Raises CorpusFaulty where the corpus is not as the guide says, and BaseFaulty where the tokenizer is another.
+    """
+    tokenizer_file = MODEL / TOKENIZER
+    if _hash(tokenizer_file) != TOKENIZER_SHA256:
+        raise BaseFaulty(TOKENIZER)
+    corpus = texts.read(folder)
+    # The test's texts tell nothing, not even which words are written small.
+    known = neutral.small_words(f"{text.subject}\n{text.body}" for text in corpus if not text.is_test)
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    arrays = prepare.prepare(corpus, tokenizer, neutral.neutral(known))
+    prepare.save(to, arrays, corpus)
+    to.with_suffix(".words.txt").write_text("\n".join(known) + "\n", encoding="utf-8")
+    return corpus
+
+
+def train(corpus: Path, base: Path, to: Path) -> dict[str, Any]:
+    """Learns a model from the corpus, on the machine's accelerator where it has one, and writes it into a folder.
+
+    Raises CorpusFaulty, BaseFaulty, OSError; ImportError where PyTorch is missing.
+    """
+    from triage.training import learn
+
+    if _hash(base) != BASE_SHA256:
+        raise BaseFaulty(f"{base.name} is not the published file")
+    to.mkdir(parents=True, exist_ok=True)
+    arrays = to / "prepared.npz"
+    prepared(corpus, arrays)
+    learn.learn_all(learn.options([str(arrays), str(base), str(to / "learned")]))
+    return finish(arrays, to / "learned", learn.CHOSEN, corpus, to, number=NUMBER)
+
+
+def finish(arrays: Path, learned: Path, weights: str, corpus: Path, to: Path, *, number: int) -> dict[str, Any]:
+    """Exports learned weights, calibrates on the folds' answers, writes the manifest. Returns the manifest."""
+    import torch
+
+    from triage.training.export import export
+
+    data = np.load(arrays)
+    labels = {name.removeprefix("label_"): data[name] for name in data.files if name.startswith("label_")}
+    folds = np.load(learned / "folds.npz")
+    index = folds["index"]
+    calibration = calibrate(
+        {name: folds[name] for name in prepare.HEADS}, {name: values[index] for name, values in labels.items()}
+    )
+    to.mkdir(parents=True, exist_ok=True)
+    state = torch.load(learned / weights, map_location="cpu", weights_only=True)
+    export(state, prepare.HEADS, data["measures"].shape[1], to / ENCODER)
+    (to / TOKENIZER).write_bytes((MODEL / TOKENIZER).read_bytes())
+    (to / WORDS).write_text(arrays.with_suffix(".words.txt").read_text(encoding="utf-8"), encoding="utf-8")
+    return write_manifest(to, calibration, corpus, learned_from=int((~data["test"]).sum()), number=number)
+
+
+def write_manifest(
+    to: Path, calibration: Mapping[str, Any], corpus: Path, *, learned_from: int, number: int
+) -> dict[str, Any]:
+    """The papers of the model in a folder: what it is made of, and the hashes that loading holds it to."""
+    hashes = {name: _hash(to / name) for name in (ENCODER, TOKENIZER, WORDS)}
+    manifest = {
+        "version": f"learned-{number}.{hashes[ENCODER][:8]}",
+        "sha256": hashes,
+        "heads": list(prepare.HEADS),
+        "calibration": calibration,
+        "base": {"name": "all-MiniLM-L6-v2", "licence": "Apache-2.0", "sha256": BASE_SHA256},
+        "corpus": {"sha256": corpus_hash(sorted(corpus.glob("*.txt"))), "learned_from_texts": learned_from},
+    }
+    (to / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+def corpus_hash(files: Sequence[Path]) -> str:
+    """One hash over every file of the corpus, in order."""
+    whole = sha256()
+    for file in files:
+        whole.update(file.name.encode() + b"\0" + file.read_bytes())
+    return whole.hexdigest()
+
+
+def _hash(file: Path) -> str:
+    return sha256(file.read_bytes()).hexdigest()
