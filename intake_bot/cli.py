@@ -365,6 +365,15 @@ def model_evaluate(
             failed(f"{file}: cannot be evaluated ({type(fault).__name__})")
 
 
+@model_app.command("review")
+def model_review(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
+    """How far officers agreed with the suggestions: in all, by month, by version and by category. Counts only."""
+    from intake_bot.casework import agreement
+
+    with opened_house(config, data) as house, house.database.read() as session:
+        print_json(agreement.review(session, house.settings.office.zone))
+
+
 @app.command()
 def claim(
     case: CaseArgument, by: ByOption = None, config: ConfigOption = None, data: DataOption = DEFAULT_DATA

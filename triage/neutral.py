@@ -33,6 +33,10 @@ _WORD = re.compile(
 )
 _CAPITALISED = re.compile(r"[^\W\d_a-z][\w'’-]*[a-zà-öø-ÿ][\w'’-]*")
 _INITIALS = re.compile(r"[^\W\d_a-z]{1,3}")
+_SETTINGS = frozenset(
+    "primary infant infants junior juniors school academy college nursery preschool pre-school high centre club hall house "
+    "worship madrasah fc trust federation group council lodge unit".split()
+)
 _CLERICAL = frozenset({"father", "brother", "sister", "mother"})
 
 
@@ -84,11 +88,21 @@ def small_words(texts: Iterable[str]) -> list[str]:
 
 def read(text: str, using: Neutral) -> list[Word]:
     """The words of a text in order, each with its place. Any string is taken."""
-    matches = [match for match in _WORD.finditer(text) if match[0] != "_"]
-    return [
-        Word(_read(match, following, using), match.start(), match.end())
-        for match, following in zip(matches, [*matches[1:], None], strict=True)
-    ]
+    matches = list(_WORD.finditer(text))
+    words: list[Word] = []
+    for match, following in zip(matches, [*matches[1:], None][: len(matches)], strict=True):
+        word = Word(_read(match, following, using), match.start(), match.end())
+        if word.read in _SETTINGS:
+            _as_one_name(words)
+        words.append(word)
+    return words
+
+
+def _as_one_name(words: list[Word]) -> None:
+    """A setting's name counts as one word, however many it has: which setting it is moves nothing."""
+    while len(words) > 1 and words[-1].read == words[-2].read == NAME:
+        last, before = words.pop(), words.pop()
+        words.append(Word(NAME, before.start, last.end))
 
 
 def _read(match: re.Match[str], following: re.Match[str] | None, using: Neutral) -> str:

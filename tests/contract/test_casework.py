@@ -7,13 +7,14 @@ import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, func, select
 
 from conftest import FRIDAY_1640
-from intake_bot.casework import desk_queue, officer, receive, reminders, views
+from intake_bot.casework import agreement, desk_queue, officer, receive, reminders, views
 from intake_bot.casework.acts import Claim, Conclude, Decide, Release
 from intake_bot.casework.desk import Actor, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
@@ -553,3 +554,30 @@ def test_every_chain_holds(desk: Desk) -> None:
     desk.tick(FRIDAY_1640 + timedelta(days=40))
     with desk.database.read() as session:
         assert list(audit.broken_links(session)) == []
+
+
+def test_agreement_counts_what_officers_decided_against_the_suggestion_that_stood(desk: Desk) -> None:
+    low = replace(SUGGESTION, threshold=Threshold.LOW_LEVEL, category=Category.CONDUCT)
+    unclear = replace(SUGGESTION, threshold=Threshold.UNCLEAR)
+    for suggestion, kind in (
+        (SUGGESTION, DecisionKind.REFERRAL),  # agreed
+        (SUGGESTION, DecisionKind.CONSULTATION),  # over-called
+        (low, DecisionKind.REFERRAL),  # called less: the fault that matters most
+        (unclear, DecisionKind.REFERRAL),  # left open
+        (SUGGESTION, DecisionKind.TRANSFERRED),  # says nothing of the threshold
+        (None, DecisionKind.REFERRAL),
+    ):
+        filed = desk.file(desk.incoming(), suggestion)
+        assert isinstance(desk.perform(replace(referral(filed.case_id), decision=kind)), officer.Done)
+    with desk.database.read() as session:
+        found = agreement.review(session, ZoneInfo("Europe/London"))
+    assert {key: value for key, value in found.items() if not isinstance(value, dict)} == {
+        "decided": 4,
+        "left_open": 1,
+        "threshold_agreement": 0.333,
+        "category_agreement": 0.75,
+        "referred_though_called_less": 1,
+    }
+    assert found["by_month"]["2026-11"]["decided"] == 4
+    assert found["by_version"][SUGGESTION.version]["decided"] == 4
+    assert found["categories_changed"] == {"conduct to physical": 1}
