@@ -2,8 +2,8 @@
 
     python -m triage.training.learn PREPARED.npz MINILM.safetensors OUT
 
-Five-fold answers on texts that a fold did not learn from go into OUT/folds.npz, for the calibration; the answers on the
-texts set apart for the test are given by the last model alone, which learned from all others.
+Five-fold answers on texts that a fold did not learn from go into OUT/fold-N.npz, for the calibration; the texts set apart
+for the test are answered by the last network alone, which learned from all others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch.nn import functional
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # so that it runs where only PyTorch is installed
-from network import LAYERS, Network, from_minilm  # type: ignore[import-not-found]
+from network import HIDDEN, LAYERS, Network, from_minilm  # type: ignore[import-not-found]
 
 START, END, PADDING, WINDOW = 101, 102, 0, 256
 FOLDS = 5
@@ -40,14 +40,17 @@ def options(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("prepared", type=Path)
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=8e-5)
+    parser.add_argument("--rate", type=float, default=1e-4)
     parser.add_argument("--head-rate", type=float, default=1e-3)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--evidence", type=float, default=0.5)
+    parser.add_argument("--evidence", type=float, default=1.0)
+    parser.add_argument("--alike", type=float, default=0.2)
     parser.add_argument("--drop-pieces", type=float, default=0.05)
     parser.add_argument("--folds", type=int, default=FOLDS)
+    parser.add_argument("--fold-seeds", type=int, default=3)
+    parser.add_argument("--only", type=int)
     parser.add_argument("--final", type=int, default=1)
     return parser.parse_args(given)
 
@@ -61,47 +64,32 @@ def learn_all(args: argparse.Namespace) -> None:
     base = from_minilm(load_file(str(args.weights)))
     learning = np.flatnonzero(~data.test)
     began = time.monotonic()
-    answers: dict[str, Any] = {}
-    for fold in range(args.folds):
+    for fold in range(args.folds) if args.only is None else [args.only]:
         held = learning[data.group[learning] % FOLDS == fold]
-        network = learn(data, np.setdiff1d(learning, held), base, args, seed=fold)
+        network = taught(data, np.setdiff1d(learning, held), base, args, args.fold_seeds, seed=fold * 10)
         said = answer(network, data, held)
-        for name, values in said.items():
-            answers.setdefault(name, []).append(values)
-        answers.setdefault("index", []).append(held)
         print(
             json.dumps({"fold": fold, "seconds": round(time.monotonic() - began)} | scores(said, data, held)),
             flush=True,
         )
-    if answers:
-        joined = {name: np.concatenate(values) for name, values in answers.items()}
-        index = joined.pop("index")
-        print(json.dumps({"all folds": scores(joined, data, index)}), flush=True)
-        arrays: dict[str, Any] = {"index": index, **joined}
-        np.savez_compressed(args.out / "folds.npz", **arrays)
+        arrays: dict[str, Any] = {"index": held, **said}
+        np.savez_compressed(args.out / f"fold-{fold}.npz", **arrays)
     if args.final:
-        networks = [learn(data, learning, base, args, seed=100 + seed) for seed in range(args.seeds)]
         test = np.flatnonzero(data.test)
-        for network in networks:
-            print(json.dumps({"one seed": scores(answer(network, data, test), data, test)}), flush=True)
-        mean = {name: np.mean([answer(one, data, test)[name] for one in networks], 0) for name in data.sizes}
-        print(json.dumps({"ensemble": scores(mean, data, test)}), flush=True)
-        state = {
-            key: torch.stack([n.state_dict()[key].float() for n in networks]).mean(0)
-            for key in networks[0].state_dict()
-        }
-        soup = Network(data.sizes, data.measures.shape[1]).to(device())
-        soup.load_state_dict(state)
-        print(json.dumps({"soup": scores(answer(soup, data, test), data, test)}), flush=True)
-        torch.save({key: value.half().cpu() for key, value in networks[0].state_dict().items()}, args.out / "one.pt")
-        torch.save({key: value.half().cpu() for key, value in state.items()}, args.out / "soup.pt")
-        if args.seeds > 1:
-            student = learn(data, learning, base, args, seed=1000, teachers=networks)
-            print(json.dumps({"distilled": scores(answer(student, data, test), data, test)}), flush=True)
-            torch.save(
-                {key: value.half().cpu() for key, value in student.state_dict().items()}, args.out / "student.pt"
-            )
+        network = taught(data, learning, base, args, args.seeds, seed=100)
+        print(json.dumps({"test": scores(answer(network, data, test), data, test)}), flush=True)
+        torch.save({key: value.half().cpu() for key, value in network.state_dict().items()}, args.out / CHOSEN)
     print(json.dumps({"seconds": round(time.monotonic() - began)}), flush=True)
+
+
+def taught(
+    data: Data, index: np.ndarray[Any, Any], base: Mapping[str, Tensor], args: Any, teachers: int, *, seed: int
+) -> Any:
+    """One network that learned from the labels and from several others, which differ in their seeds alone."""
+    if teachers < 2:
+        return learn(data, index, base, args, seed=seed)
+    others = [learn(data, index, base, args, seed=seed + number) for number in range(teachers)]
+    return learn(data, index, base, args, seed=seed + teachers, teachers=others)
 
 
 def device() -> str:
@@ -168,7 +156,9 @@ def run(network: Any, data: Data, index: Sequence[int], drop: float = 0.0) -> tu
     x = x.float()
     pooled = torch.stack([network.pool(x[one.start : one.stop], mask[one.start : one.stop]) for one in held])
     measures = torch.tensor(data.measures[list(index)], device=device())
-    return network.answer(pooled, measures), network.evidence(x), says
+    said = network.answer(pooled, measures)
+    said["pooled"] = pooled
+    return said, network.evidence(x), says
 
 
 def learn(
@@ -205,7 +195,10 @@ def learn(
     for _ in range(epochs):
         for chosen in batches(index, args.batch):
             said, evidence, says = run(network, data, chosen, args.drop_pieces)
+            pooled = said.pop("pooled")
             loss = losses(said, data, chosen)
+            if args.alike:
+                loss = loss + args.alike * alike(pooled, data, chosen)
             if args.evidence:
                 weights = torch.tensor([0.3, 1.0, 1.0], device=says.device)
                 loss = loss + args.evidence * functional.cross_entropy(
@@ -213,7 +206,10 @@ def learn(
                 )
             if teachers:
                 with torch.no_grad():
-                    taught = [run(teacher, data, chosen)[0] for teacher in teachers]
+                    taught = [
+                        {k: v for k, v in run(teacher, data, chosen)[0].items() if k != "pooled"}
+                        for teacher in teachers
+                    ]
                 loss = 0.3 * loss + distillation(said, taught)
             optimiser.zero_grad()
             loss.backward()
@@ -251,6 +247,22 @@ def losses(said: Mapping[str, Tensor], data: Data, index: Sequence[int]) -> Tens
     )
 
 
+def alike(pooled: Tensor, data: Data, index: Sequence[int]) -> Tensor:
+    """Draws texts of one threshold and category together and others apart (supervised contrast; Khosla and others, 2020)."""
+    vectors = functional.normalize(pooled[:, :HIDDEN], dim=1)
+    kinds = torch.tensor(
+        data.labels["threshold"][list(index)] * 10 + data.labels["category"][list(index)], device=pooled.device
+    )
+    itself = torch.eye(len(index), dtype=torch.bool, device=pooled.device)
+    same = (kinds[:, None] == kinds[None]) & ~itself
+    near = (vectors @ vectors.T / 0.1).masked_fill(itself, -1e4)
+    likely = near - near.logsumexp(1, keepdim=True)
+    has = same.any(1)
+    if not has.any():
+        return torch.zeros((), device=pooled.device)
+    return -((likely * same).sum(1)[has] / same.sum(1)[has]).mean()
+
+
 def distillation(said: Mapping[str, Tensor], taught: Sequence[Mapping[str, Tensor]]) -> Tensor:
     total = torch.zeros((), device=device())
     for name, logits in said.items():
@@ -269,8 +281,8 @@ def answer(network: Any, data: Data, index: np.ndarray[Any, Any]) -> dict[str, n
     with torch.no_grad():
         for start in range(0, len(index), 32):
             said, _, _ = run(network, data, [int(i) for i in index[start : start + 32]])
-            for name, values in said.items():
-                out.setdefault(name, []).append(values.cpu().numpy())
+            for name in data.sizes:
+                out.setdefault(name, []).append(said[name].cpu().numpy())
     return {name: np.concatenate(values) for name, values in out.items()}
 
 

@@ -73,21 +73,29 @@ def finish(arrays: Path, learned: Path, weights: str, corpus: Path, to: Path, *,
 
     data = np.load(arrays)
     labels = {name.removeprefix("label_"): data[name] for name in data.files if name.startswith("label_")}
-    folds = np.load(learned / "folds.npz")
-    index = folds["index"]
+    folds = [np.load(file) for file in sorted(learned.glob("fold-*.npz"))]
+    index = np.concatenate([fold["index"] for fold in folds])
     calibration = calibrate(
-        {name: folds[name] for name in prepare.HEADS}, {name: values[index] for name, values in labels.items()}
+        {name: np.concatenate([fold[name] for fold in folds]) for name in prepare.HEADS},
+        {name: values[index] for name, values in labels.items()},
     )
     to.mkdir(parents=True, exist_ok=True)
     state = torch.load(learned / weights, map_location="cpu", weights_only=True)
     export(state, prepare.HEADS, data["measures"].shape[1], to / ENCODER)
     (to / TOKENIZER).write_bytes((MODEL / TOKENIZER).read_bytes())
     (to / WORDS).write_text(arrays.with_suffix(".words.txt").read_text(encoding="utf-8"), encoding="utf-8")
-    return write_manifest(to, calibration, corpus, learned_from=int((~data["test"]).sum()), number=number)
+    return write_manifest(
+        to,
+        calibration,
+        corpus,
+        measures=int(data["measures"].shape[1]),
+        learned_from=int((~data["test"]).sum()),
+        number=number,
+    )
 
 
 def write_manifest(
-    to: Path, calibration: Mapping[str, Any], corpus: Path, *, learned_from: int, number: int
+    to: Path, calibration: Mapping[str, Any], corpus: Path, *, measures: int, learned_from: int, number: int
 ) -> dict[str, Any]:
     """The papers of the model in a folder: what it is made of, and the hashes that loading holds it to."""
     hashes = {name: _hash(to / name) for name in (ENCODER, TOKENIZER, WORDS)}
@@ -95,6 +103,7 @@ def write_manifest(
         "version": f"learned-{number}.{hashes[ENCODER][:8]}",
         "sha256": hashes,
         "heads": list(prepare.HEADS),
+        "measures": measures,
         "calibration": calibration,
         "base": {"name": "all-MiniLM-L6-v2", "licence": "Apache-2.0", "sha256": BASE_SHA256},
         "corpus": {"sha256": corpus_hash(sorted(corpus.glob("*.txt"))), "learned_from_texts": learned_from},
