@@ -31,6 +31,7 @@ _TAG = re.compile(r"(?s)\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}")
 _SAID = re.compile(r"(?s)\{\{-?\s*\"([^\"]*)\"\s*-?\}\}")
 _ELEMENT = re.compile(r"(?is)<(?:title|style)\b.*?</(?:title|style)>|</?(?:strong|b|em|i|a|span)\b[^<>]*>")
 _BLOCK = re.compile(r"<[^<>]*>")
+_WORD = re.compile(r"\w+")
 _GAP = "\x00"
 _MARKS = re.compile(r"^\s{0,3}[>＞|][\s>＞|]{0,40}")
 # What stands at the end of a line of ours and differs from letter to letter: a telephone number, an address of the web, a
@@ -44,13 +45,16 @@ _LABELS = tuple(tuple(words(datum.label)) for datum in MissingDatum)
 
 @dataclass(frozen=True, slots=True)
 class _Ours:
-    """Runs of words of our letter with the lines of the template that hold each; beginnings too short for a run; and what,
-    too short for one, follows a run and then something filled in.
+    """Runs of words of our letter with the lines of the template that hold each; beginnings too short for a run; what, too
+    short for one, follows a run and then something filled in; the pairs of runs with something filled in between; and the
+    words after which a line ends in something filled in.
     """
 
     runs: dict[tuple[str, ...], frozenset[int]]
     openings: frozenset[tuple[str, ...]]
     anchors: dict[tuple[str, ...], frozenset[tuple[str, ...]]]
+    gaps: frozenset[tuple[tuple[str, ...], tuple[str, ...]]]
+    open_ended: frozenset[tuple[str, ...]]
 
 
 @cache
@@ -75,9 +79,7 @@ def written_into(lines: Sequence[str], templates: Sequence[str] = ()) -> list[in
         return None
     first = next(number for (_, number), where in zip(stream, covered, strict=True) if where)
     others = set(_with_others_words(bare, stream, covered, ours))
-    head = [number for number in range(first) if bare[number].strip()][-_HEAD_LINES:]
-    # Who we are stands over the first line that is the same in every letter.
-    others -= {number for number in head if len(words(bare[number])) <= 2 * _MAX_VALUE_WORDS}
+    others -= _head(bare, first)
     others -= {number for number in others if is_rule(bare[number])}
     others |= set(range(_MAX_LINES, len(lines)))
     return sorted(others | set(_labels_over(bare, others)))
@@ -91,6 +93,18 @@ def filled_in(lines: Sequence[str]) -> list[int]:
 def without_marks(lines: Sequence[str]) -> list[str]:
     """The lines without quotation marks before them."""
     return [_MARKS.sub("", line) for line in lines]
+
+
+def _head(bare: list[str], first: int) -> set[int]:
+    """The short paragraph over the first line that is the same in every letter: there it says who we are."""
+    end = first
+    while end and not bare[end - 1].strip():
+        end -= 1
+    start = end
+    while start and bare[start - 1].strip():
+        start -= 1
+    fits = end - start <= _HEAD_LINES and len(words(" ".join(bare[start:end]))) <= 2 * _MAX_VALUE_WORDS
+    return set(range(start, end)) if fits else set()
 
 
 def _with_others_words(
@@ -108,22 +122,42 @@ def _with_others_words(
         while end < len(stream) and not covered[end]:
             end += 1
         right = covered[end] if end < len(stream) else frozenset()
-        if end - place > _MAX_VALUE_WORDS or not left & right:
+        before = tuple(word for word, _ in stream[max(0, place - _RUN) : place])
+        after = tuple(word for word, _ in stream[end : end + _RUN])
+        is_value = bool(left & right) and (before, after) in ours.gaps
+        if end - place > _MAX_VALUE_WORDS or not is_value:
             yield from _not_values(bare, stream, (place, end), ours)
         place = end
 
 
 def _not_values(bare: list[str], stream: list[tuple[str, int]], run: tuple[int, int], ours: _Ours) -> Iterator[int]:
-    for number in {stream[place][1] for place in range(*run)}:
-        line = bare[number]
-        theirs = [stream[place][0] for place in range(*run) if stream[place][1] == number]
-        all_words = words(line[: 4 * MAX_LINE])
-        opening = next((opening for opening in ours.openings if tuple(all_words[: len(opening)]) == opening), ())
-        rest = line
-        for word in all_words[: max(len(all_words) - len(theirs), len(opening))]:
-            rest = rest[rest.casefold().find(word) + len(word) :] if word in rest.casefold() else rest
-        if not _VALUE.fullmatch(rest[:MAX_LINE]):
+    """The lines of a run of other words, but for a value at the end of a line of ours that ends in one."""
+    start, end = run
+    before = tuple(word for word, _ in stream[max(0, start - _RUN) : start])
+    numbers = sorted({number for _, number in stream[start:end]})
+    ends_open = any(before[-len(ending) :] == ending for ending in ours.open_ended)
+    may_be_value = {numbers[0]} if ends_open else set()
+    for number in numbers:
+        known = sum(place < start and stream[place][1] == number for place in range(max(0, start - 100), start))
+        opening = _opening(bare[number], ours)
+        above = next((line for line in reversed(bare[max(0, number - 2) : number]) if line.strip()), "")
+        if opening and not known:
+            known, is_value = len(opening), True
+        else:
+            is_value = number in may_be_value or (not known and tuple(words(above[:MAX_LINE])) in ours.openings)
+        if not is_value or not _VALUE.fullmatch(_after_words(bare[number], known)[:MAX_LINE]):
             yield number
+
+
+def _opening(line: str, ours: _Ours) -> tuple[str, ...]:
+    found = tuple(words(line[:MAX_LINE]))
+    return next((opening for opening in ours.openings if found[: len(opening)] == opening), ())
+
+
+def _after_words(line: str, count: int) -> str:
+    """The line after its first ``count`` words."""
+    ends = [word.end() for word in _WORD.finditer(line[: 4 * MAX_LINE])]
+    return line[ends[min(count, len(ends)) - 1] :] if count and ends else line
 
 
 def _covered(stream: list[str], ours: _Ours) -> list[frozenset[int]]:
@@ -177,7 +211,19 @@ def _ours(templates: tuple[str, ...]) -> _Ours:
         for piece, after in itertools.pairwise(pieces):
             if len(piece) >= _RUN and 0 < len(after) < _RUN:
                 anchors[piece[-_RUN:]] = anchors.get(piece[-_RUN:], frozenset()) | {after}
-    return _Ours(runs, openings, anchors)
+    gaps = frozenset(
+        (piece[-_RUN:], after[:_RUN])
+        for pieces in lines
+        for piece, after in itertools.pairwise(pieces)
+        if min(len(piece), len(after)) >= _RUN
+    )
+    open_ended = frozenset(
+        piece[-_RUN:]
+        for pieces in lines
+        for place, (piece, after) in enumerate(itertools.pairwise(pieces))
+        if piece and not after and (place or len(piece) >= _RUN)
+    )
+    return _Ours(runs, openings, anchors, gaps, open_ended)
 
 
 def _template_lines(template: str) -> list[list[tuple[str, ...]]]:

@@ -16,7 +16,7 @@ from intake_bot.mail.addresses import without_tag
 from intake_bot.mail.introductions import ADDRESS, MAX_LINE, Introduction, is_rule, tidy
 from intake_bot.mail.own_letters import filled_in, without_marks, written_into
 from intake_bot.mail.signatures import is_only_signature, split_signature, without_banner
-from intake_bot.mail.text import HISTORY_BEGINS, SIGNATURE_BEGINS, SIGNATURE_ENDS, words
+from intake_bot.mail.text import COLOURED, HISTORY_BEGINS, SIGNATURE_BEGINS, SIGNATURE_ENDS, words
 
 # A reply's subject in the languages that mail programs speak; counters such as "Re[2]:" included, and what gateways
 # put before.
@@ -57,7 +57,7 @@ _MAX_TEXT = 500_000
 _MAX_TRIGGERS = 400
 _MAX_LINES_LOOKED_AT = 20_000
 _POINTER_WORDS = 80
-_HINTS = {HISTORY_BEGINS, SIGNATURE_BEGINS, SIGNATURE_ENDS}
+_HINTS = {HISTORY_BEGINS, SIGNATURE_BEGINS, SIGNATURE_ENDS, COLOURED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,13 @@ class NewWords:
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """Lines without hints, and what the hints said: where history is introduced, which lines are a signature."""
+    """Lines without hints, and what the hints said: where history is introduced, which lines are signature, or coloured."""
 
     lines: list[str]
     introduced: frozenset[int]
     signature: frozenset[int]
     quoted: frozenset[int]
+    coloured: frozenset[int]
 
 
 def is_reply_subject(subject: str) -> bool:
@@ -131,22 +132,27 @@ def new_words(text: str, *, answers: bool, forwards: bool, people: Correspondent
     answers = answers or (history is not None and _is_by(history, people))
     within = _within(body, history, people)
     unquoted = body.lines[: within.through] if within.through else _unquoted(body, history, answers=answers)
-    if within.complete and within.lines and history is not None and not words("\n".join(body.lines[: history.start])):
-        unquoted = []
+    if within.complete and within.lines and history is not None and _keeps_quotations(body, unquoted):
+        unquoted = _trimmed(body.lines[: history.start])
     kept = without_banner(unquoted)
     marked = _still_there(body, kept)
     kept, taken = split_signature(kept, marked=marked, contact_blocks=answers, writer=people.writer)
     known = set(without_marks(kept))
-    added = [line for line in within.lines if line not in known]
-    shorter = "\n\n".join(filter(None, ("\n".join(kept).strip("\n"), "\n".join(added))))
+    added = [line for line in within.lines if not line or line not in known]
+    shorter = "\n\n".join(filter(None, ("\n".join(kept).strip("\n"), "\n".join(added).strip("\n"))))
     if not words(shorter) or shorter == everything.strip("\n"):
         return NewWords(everything, "", whole=True)
     left = len(words(shorter))
     took_history = left + len(words("\n".join(taken))) < len(words(everything))
     points_below = left < _POINTER_WORDS and _points_below(shorter, history, people)
-    if took_history and ((not answers and left < 6) or (points_below and not (within.complete and added))):
+    if took_history and ((not answers and left < 6) or (points_below and not (within.complete and any(added)))):
         return NewWords(everything, "", whole=True)
     return NewWords(shorter, "\n".join(taken), whole=False)
+
+
+def _keeps_quotations(body: _Body, kept: list[str]) -> bool:
+    quoted = {body.lines[number] for number in body.quoted if words(body.lines[number])}
+    return not quoted.isdisjoint(kept)
 
 
 def _points_below(shorter: str, history: Introduction | None, people: Correspondents) -> bool:
@@ -170,22 +176,36 @@ def _within(body: _Body, history: Introduction | None, people: Correspondents) -
     lines = body.lines
     if history is None and not body.quoted:
         return _Within()
-    start = history.end if history is not None else min(body.quoted)
     bare = without_marks(lines)
+    if history is None:
+        # Apple Mail puts "On … wrote:" inside the quotation.
+        first = min(body.quoted)
+        inside = (introductions.at(bare, number) for number in range(first, min(len(lines), first + 6)))
+        history = next(filter(None, inside), None)
+    start = history.end if history is not None else min(body.quoted)
     end = next((n for n in _worth_a_look(body) if n > start and _is_older(lines, n)), len(lines))
     letter = bare[start:end]
     letter = letter[len(letter) - len(without_banner(letter)) :]
     start = end - len(letter)
     found = written_into(letter, people.letters)
     if found is not None:
-        written = tuple(letter[number] for number in found)
         # Gateways put their disclaimers under letters of ours too.
-        written = tuple(split_signature(["x", "", *written])[0][2:])
-        return _Within(written, complete=end == len(lines))
+        written = split_signature(["x", "", *_with_gaps(letter, found)])[0][2:]
+        return _Within(tuple(written), complete=end == len(lines))
     through = _marked_through(body, history, (start, end), people) if history is not None else 0
     if through or history is None or not _is_by_us(history, people):
         return _Within(through=through)
     return _Within(tuple(letter[number] for number in filled_in(letter)))
+
+
+def _with_gaps(lines: list[str], chosen: list[int]) -> list[str]:
+    """The chosen lines, with a blank one between two where the text has no others but such between them."""
+    shown: list[str] = []
+    for place, number in enumerate(chosen):
+        between = lines[chosen[place - 1] + 1 : number] if place else []
+        shown += [""] if between and not any(line.strip() for line in between) else []
+        shown.append(lines[number])
+    return shown
 
 
 def _is_older(lines: list[str], number: int) -> bool:
@@ -194,12 +214,15 @@ def _is_older(lines: list[str], number: int) -> bool:
 
 
 def _marked_through(body: _Body, history: Introduction, letter: tuple[int, int], people: Correspondents) -> int:
-    """Up to where all stays because answers in the old letter bear the writer's name, as "[Jane Archer] On Friday"."""
+    """Up to where all stays because answers in the old letter bear the writer's name, as "[Jane Archer] On Friday",
+    or a letter of ours has words in colour: we write none.
+    """
     name = set(words(people.writer))
+    by_us = _is_by_us(history, people)
     last = 0
     for number in range(*letter):
         marks = (set(words(mark)) for mark in _WRITER_MARK.findall(body.lines[number][:MAX_LINE]))
-        if name and any(mark and mark <= name for mark in marks):
+        if (by_us and number in body.coloured) or any(mark and mark <= name for mark in marks):
             last = number + 1
     while last and last < letter[1] and body.lines[last].strip():
         last += 1
@@ -210,11 +233,14 @@ def _body(text: str) -> _Body:
     lines: list[str] = []
     introduced: set[int] = set()
     signature: set[int] = set()
+    coloured: set[int] = set()
     inside = 0
     for line in text.split("\n"):
         if line in _HINTS:
             if line == HISTORY_BEGINS:
                 introduced.add(len(lines))
+            elif line == COLOURED:
+                coloured.add(len(lines))
             inside = max(0, inside + (line == SIGNATURE_BEGINS) - (line == SIGNATURE_ENDS))
             continue
         if inside:
@@ -225,7 +251,7 @@ def _body(text: str) -> _Body:
         for number, line in enumerate(lines)
         if _QUOTED.match(line[:200]) and not (line.startswith(">>>") and line.rstrip().endswith(">>>"))
     )
-    return _Body(lines, frozenset(introduced), frozenset(signature), quoted)
+    return _Body(lines, frozenset(introduced), frozenset(signature), quoted, frozenset(coloured))
 
 
 def _still_there(body: _Body, kept: list[str]) -> set[int]:

@@ -58,15 +58,44 @@ def test_nothing_in_a_letter_of_ours_is_taken_for_anothers_words(
 
 
 @pytest.mark.parametrize("datum", list(MissingDatum))
-@pytest.mark.parametrize("answer", [": Tom Lowe", " - Tom Lowe", "\nTom Lowe", "\n\nTom Lowe\nand another"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ": Tom Lowe",
+        " - Tom Lowe",
+        ": 01632 960123",
+        "\n01632 960123",
+        ": Friday 20 November 2026 at 16:40",
+        "\nTom Lowe",
+        "\n\nTom Lowe\nand another",
+    ],
+)
 @pytest.mark.parametrize("mark", ["", "> "])
 def test_an_answer_at_any_label_is_a_new_word(datum: MissingDatum, answer: str, mark: str) -> None:
     filled = letter().text.replace(f"- {datum.label}", f"- {datum.label}{answer}")
     old = "\n".join(f"{mark}{line}" for line in filled.split("\n"))
     people = Correspondents(written_to={OURS}, ours={OURS})
     found = new_words(f"Thank you.\n\n{BLOCK}\n\n{old}", answers=True, forwards=False, people=people)
-    wanted = f"- {datum.label}{answer}".replace("\n\n", "\n").split("\n")
+    wanted = f"- {datum.label}{answer}".split("\n")
     assert found.text == "\n".join(["Thank you.", "", *wanted])
+
+
+def test_words_put_into_the_middle_of_a_sentence_of_ours_are_found() -> None:
+    lines = (
+        letter().text.replace("tell the adult about", "tell the adult (a colleague told him at once) about").split("\n")
+    )
+    assert [lines[number] for number in written_into(lines) or []] == [
+        "- Do not tell the adult (a colleague told him at once) about the concern until we have spoken."
+    ]
+
+
+@pytest.mark.parametrize("place", ["Designated Officer", "WHAT WOULD HELP US", "UNTIL WE ANSWER"])
+def test_a_paragraph_put_between_ours_is_found(place: str) -> None:
+    text = letter().text
+    lines = text.replace(place, f"His name is Tom Lowe.\n\n{place}").split("\n")
+    assert [lines[number] for number in written_into(lines) or []] == ["His name is Tom Lowe."]
+    lines = [*text.split("\n"), "His number is", "01632 960123"]
+    assert [lines[number] for number in written_into(lines) or []] == ["His number is", "01632 960123"]
 
 
 def test_an_authoritys_own_letter_is_known_by_its_template() -> None:
