@@ -268,7 +268,10 @@ def _history(body: _Body, *, answers: bool, people: Correspondents) -> Introduct
     """The first introduction to history that passes the guards."""
     lines = body.lines
     passed_on: Introduction | None = None
+    passed_over = 0
     for number in _worth_a_look(body):
+        if number < passed_over:
+            continue
         found = None
         if number in body.introduced:
             found = introductions.hinted(lines, number, body.quoted)
@@ -285,9 +288,11 @@ def _history(body: _Body, *, answers: bool, people: Correspondents) -> Introduct
             found.kind == "block" and number not in body.introduced and _is_a_form(found, people)
         )
         if is_evidence or (not by_us and _is_introduced(lines, found.start)):
-            continue  # "A parent sent us this:"
+            # "A parent sent us this:"; its later fields might look like the beginning of another block.
+            passed_over = found.end
+            continue
         if found.kind == "block" and is_answer and _is_passed_on(found, people):
-            passed_on = passed_on or found
+            passed_on, passed_over = passed_on or found, found.end
             continue
         if found.kind == "block":
             # Headers of another message in a message that answers none: it is forwarded, or pasted as evidence.
