@@ -74,6 +74,7 @@ def _reader() -> Work:
             authserv_id=request["authserv_id"],
             own_addresses=frozenset(request["own_addresses"]),
             limits=limits,
+            own_letters=request.get("own_letters", ()),
         )
         return {"reading": reading.to_json()}
 

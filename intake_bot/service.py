@@ -85,6 +85,7 @@ class SandboxReader:
         self._seconds = settings.intake.reading_timeout_seconds
         self._authserv_id = settings.mail.authserv_id or None
         self._own = [settings.mail.address, *settings.mail.recipients]
+        self._letters = house.practice.letters.acknowledgement_templates
 
     async def read(self, raw: bytes, envelope: dict[str, Any]) -> Reading:
         request = {
@@ -92,6 +93,7 @@ class SandboxReader:
             "envelope_to": envelope["to"],
             "authserv_id": self._authserv_id,
             "own_addresses": self._own,
+            "own_letters": self._letters,
         }
         answer = await self.sandbox.call(request, raw, seconds=self._seconds)
         return Reading.from_json(answer["reading"])

@@ -85,6 +85,11 @@ class Letters:
         # Letters have no use for range, lipsum and the like; what is left is what they are given.
         self._environment.globals.clear()
 
+    @property
+    def acknowledgement_templates(self) -> tuple[str, ...]:
+        """By these the letter is known when somebody fills it in and sends it back."""
+        return tuple(self._sources[f"{ACKNOWLEDGEMENT}.{form}.j2"] for form in ("txt", "html"))
+
     def acknowledgement(
         self,
         *,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -45,6 +45,8 @@ _PROGRAM_TIME = re.compile(
     r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? \d|\b[A-Z][a-z]{2,8}, [A-Z][a-z]{2} \d|\d:\d\d:\d\d|[+-]\d{4}\b|\b(?:GMT|"
     r"UTC|[AP]M)\b"
 )
+
+_HUMAN_TIME = re.compile(r"(?i)\bat \d{1,2}[:.]\d{2}(?![:.\d])")
 
 _FORWARD_LINES = frozenset(phrases()["forward_lines"])
 _ORIGINAL_LINES = frozenset(phrases()["original_lines"])
@@ -102,7 +104,8 @@ class Introduction:
     """Where an introduction to the history stands: lines ``start`` up to, not including, ``end``.
 
     ``certain``: only a program writes this, so what follows is history though nothing marks it as quoted. ``author``
-    is what names the writer of the old message. A *request* is a helpdesk's "reply above this line".
+    is what names the writer of the old message, ``readers`` what names those whom it went to, where that is shown. A
+    *request* is a helpdesk's "reply above this line".
     """
 
     start: int
@@ -110,6 +113,7 @@ class Introduction:
     kind: Literal["attribution", "block", "forward", "request"]
     certain: bool = True
     author: str = ""
+    readers: str = ""
 
 
 def tidy(line: str) -> str:
@@ -158,7 +162,7 @@ def hinted(lines: Sequence[str], number: int, is_quoted: Collection[int]) -> Int
     for n in shown[:3]:
         found = None if n in is_quoted else at(lines, n)
         if found is not None and found.kind != "attribution":
-            return Introduction(number, found.end, found.kind, author=found.author)
+            return Introduction(number, found.end, found.kind, author=found.author, readers=found.readers)
     for place, n in enumerate(shown):
         if n in is_quoted:
             introduced = 0 < place <= 5
@@ -198,10 +202,11 @@ def _original(lines: Sequence[str], number: int) -> Introduction | None:
         return None
     below = [n for n in range(number + 1, min(len(lines), number + 6)) if lines[n].strip()][:3]
     author = " ".join(lines[n][:MAX_LINE] for n in below[:3] if _role(lines[n])[0] == "from")
+    readers = " ".join(lines[n][:MAX_LINE] for n in below if _role(lines[n])[0] in {"to", "cc"})
     drawn = len(bare) - len(bare.lstrip("-_=*‐–— "))
     followed = any(_role(lines[n])[0] for n in below) or any(_attribution(lines, n) for n in below)
     if drawn >= 4 or followed:
-        return Introduction(number, number + 1, "block", author=author)
+        return Introduction(number, number + 1, "block", author=author, readers=readers)
     return None
 
 
@@ -215,7 +220,10 @@ def _role(line: str) -> tuple[str, str]:
 
 
 def _block(lines: Sequence[str], number: int) -> Introduction | None:
-    """Outlook's block: at least three of From, Sent, To, Subject …, From among them, with an address or a date and time."""
+    """Outlook's block: at least three of From, Sent, To, Subject …, From among them, with an address.
+
+    Without one it must be whole, From first and dated as programs do: people label forms and text messages so too.
+    """
     role, value = _role(lines[number])
     if not role or role == "other":
         return None
@@ -236,9 +244,23 @@ def _block(lines: Sequence[str], number: int) -> Introduction | None:
             roles[next(reversed(roles))] += f" {line[:MAX_LINE]}"
     if len(roles) < 3:
         return _one_line_block(lines, number)
-    if "from" not in roles or not _dated_or_addressed(" ".join(roles.values())):
+    if "from" not in roles:
         return None
-    return Introduction(number, end, "block", author=roles["from"])
+    if not any(ADDRESS.search(roles.get(role, "")) for role in ("from", "to", "cc")):
+        below = lines[end] if end < len(lines) else ""
+        if not _is_whole_block(roles) or _FIELD.match(tidy(below)[:MAX_LINE]):
+            return None
+    readers = f"{roles.get('to', '')} {roles.get('cc', '')}"
+    return Introduction(number, end, "block", author=roles["from"], readers=readers)
+
+
+def _is_whole_block(roles: Mapping[str, str]) -> bool:
+    """Whether all four fields are there, From first, and the date is a program's: it writes no "at" before a time, or adds
+    seconds.
+    """
+    sent = roles.get("sent", "")
+    dated = bool(_CLOCK.search(sent) and _DATE.search(sent)) and not _HUMAN_TIME.search(sent)
+    return next(iter(roles)) == "from" and {"sent", "to", "subject"} <= set(roles) and dated
 
 
 def _one_line_block(lines: Sequence[str], number: int) -> Introduction | None:

@@ -8,13 +8,15 @@ guards, and what they cost, are in ``docs/new-words.md``.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from intake_bot.mail import introductions
-from intake_bot.mail.introductions import Introduction, is_rule, tidy
+from intake_bot.mail.addresses import without_tag
+from intake_bot.mail.introductions import ADDRESS, MAX_LINE, Introduction, is_rule, tidy
+from intake_bot.mail.own_letters import filled_in, without_marks, written_into
 from intake_bot.mail.signatures import is_only_signature, split_signature, without_banner
-from intake_bot.mail.text import HISTORY_BEGINS, SIGNATURE_BEGINS, SIGNATURE_ENDS, words
+from intake_bot.mail.text import COLOURED, HISTORY_BEGINS, SIGNATURE_BEGINS, SIGNATURE_ENDS, words
 
 # A reply's subject in the languages that mail programs speak; counters such as "Re[2]:" included, and what gateways
 # put before.
@@ -43,12 +45,19 @@ _POINTS_BELOW = re.compile(
     re.MULTILINE,
 )
 
+# "Copying in the designated officer": what lies below by somebody else is sent along on purpose.
+_BRINGS_IN = re.compile(
+    r"(?i)\b(?:copy|copying|copied|loop|looping|looped) (?:\w+ ){0,5}?in\b|\bcc['’]?(?:ing|d|ed)\b|"
+    r"\badding (?:in )?(?:the|our|you|lado)\b|\b(?:trail|thread|exchange) (?:for|so that)\b|\bfor advice\b"
+)
+_WRITER_MARK = re.compile(r"\[([^\[\]\n]{2,60})\]")
+
 # Nobody writes a longer text, and if somebody did, nothing is taken off it.
 _MAX_TEXT = 500_000
 _MAX_TRIGGERS = 400
 _MAX_LINES_LOOKED_AT = 20_000
 _POINTER_WORDS = 80
-_HINTS = {HISTORY_BEGINS, SIGNATURE_BEGINS, SIGNATURE_ENDS}
+_HINTS = {HISTORY_BEGINS, SIGNATURE_BEGINS, SIGNATURE_ENDS, COLOURED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +74,13 @@ class NewWords:
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """Lines without hints, and what the hints said: where history is introduced, which lines are a signature."""
+    """Lines without hints, and what the hints said: where history is introduced, which lines are signature, or coloured."""
 
     lines: list[str]
     introduced: frozenset[int]
     signature: frozenset[int]
     quoted: frozenset[int]
+    coloured: frozenset[int]
 
 
 def is_reply_subject(subject: str) -> bool:
@@ -83,17 +93,32 @@ def is_forward_subject(subject: str) -> bool:
     return bool(_FORWARD_SUBJECT.match(subject))
 
 
-def new_words(
-    text: str, *, answers: bool, forwards: bool, written_to: Collection[str] = (), writer: str = ""
-) -> NewWords:
+@dataclass(frozen=True, slots=True)
+class Correspondents:
+    """Who writes to whom: the addresses that the message went to, those that are ``ours``, and the message's writer.
+
+    ``letters`` are the templates of our own letters, where an authority has replaced them.
+    """
+
+    written_to: Collection[str] = ()
+    ours: Collection[str] = ()
+    writer: str = ""
+    writer_address: str = ""
+    letters: Sequence[str] = ()
+
+
+_NOBODY = Correspondents()
+
+
+def new_words(text: str, *, answers: bool, forwards: bool, people: Correspondents = _NOBODY) -> NewWords:
     """What the writer wrote this time. ``text`` has ``\\n`` line ends and its quoted lines behind ``>``; where it was HTML,
     the hints of :mod:`~intake_bot.mail.text` stand on lines of their own.
 
     ``answers``: the message is a reply by its headers or subject; ``forwards``: by its subject it is a forward, which
-    keeps what it forwards. ``written_to`` are the addresses that the message went to: history written by one of them
-    makes it an answer, whatever its headers say. History without quotation marks is taken off only from an answer.
-    Answers between quoted lines keep the lines that they answer. Where taking off would leave nothing, or only a
-    pointer to what lies below, nothing is taken off.
+    keeps what it forwards. History written by one of ``people`` whom the message went to makes it an answer, whatever
+    its headers say. History without quotation marks is taken off only from an answer. Answers between quoted lines keep
+    the lines that they answer; what was filled into our own letter is put after the other words. Where taking off would
+    leave nothing, or only a pointer to what lies below, nothing is taken off.
     """
     if len(text) > _MAX_TEXT:
         return NewWords("\n".join(line for line in text.split("\n") if line not in _HINTS), "", whole=True)
@@ -101,32 +126,121 @@ def new_words(
     everything = "\n".join(body.lines)
     if forwards:
         return NewWords(everything, "", whole=True)
-    history = _history(body, answers=answers, written_to=written_to)
+    history = _history(body, answers=answers, people=people)
     if history is not None and history.kind == "forward":
         return NewWords(everything, "", whole=True)
-    answers = answers or (history is not None and _is_by(history, written_to))
-    kept = without_banner(_unquoted(body, history, answers=answers))
+    answers = answers or (history is not None and _is_by(history, people))
+    within = _within(body, history, people)
+    unquoted = body.lines[: within.through] if within.through else _unquoted(body, history, answers=answers)
+    if within.complete and within.lines and history is not None and _keeps_quotations(body, unquoted):
+        unquoted = _trimmed(body.lines[: history.start])
+    kept = without_banner(unquoted)
     marked = _still_there(body, kept)
-    kept, taken = split_signature(kept, marked=marked, contact_blocks=answers, writer=writer)
-    shorter = "\n".join(kept).strip("\n")
+    kept, taken = split_signature(kept, marked=marked, contact_blocks=answers, writer=people.writer)
+    known = set(without_marks(kept))
+    added = [line for line in within.lines if not line or line not in known]
+    shorter = "\n\n".join(filter(None, ("\n".join(kept).strip("\n"), "\n".join(added).strip("\n"))))
     if not words(shorter) or shorter == everything.strip("\n"):
         return NewWords(everything, "", whole=True)
     left = len(words(shorter))
     took_history = left + len(words("\n".join(taken))) < len(words(everything))
-    if took_history and ((not answers and left < 6) or (left < _POINTER_WORDS and _POINTS_BELOW.search(shorter))):
+    points_below = left < _POINTER_WORDS and _points_below(shorter, history, people)
+    if took_history and ((not answers and left < 6) or (points_below and not (within.complete and any(added)))):
         return NewWords(everything, "", whole=True)
     return NewWords(shorter, "\n".join(taken), whole=False)
+
+
+def _keeps_quotations(body: _Body, kept: list[str]) -> bool:
+    quoted = {body.lines[number] for number in body.quoted if words(body.lines[number])}
+    return not quoted.isdisjoint(kept)
+
+
+def _points_below(shorter: str, history: Introduction | None, people: Correspondents) -> bool:
+    if _POINTS_BELOW.search(shorter):
+        return True
+    return history is not None and _is_by_others(history, people) and bool(_BRINGS_IN.search(shorter))
+
+
+@dataclass(frozen=True, slots=True)
+class _Within:
+    """What was written into the first letter of the history: ``lines`` to put after the other words, or all ``through`` a
+    line. ``complete``: the letter is ours word for word, and nothing lies under it, so nothing else was written there.
+    """
+
+    lines: tuple[str, ...] = ()
+    through: int = 0
+    complete: bool = False
+
+
+def _within(body: _Body, history: Introduction | None, people: Correspondents) -> _Within:
+    lines = body.lines
+    if history is None and not body.quoted:
+        return _Within()
+    bare = without_marks(lines)
+    if history is None:
+        # Apple Mail puts "On … wrote:" inside the quotation.
+        first = min(body.quoted)
+        inside = (introductions.at(bare, number) for number in range(first, min(len(lines), first + 6)))
+        history = next(filter(None, inside), None)
+    start = history.end if history is not None else min(body.quoted)
+    end = next((n for n in _worth_a_look(body) if n > start and _is_older(lines, n)), len(lines))
+    letter = bare[start:end]
+    letter = letter[len(letter) - len(without_banner(letter)) :]
+    start = end - len(letter)
+    found = written_into(letter, people.letters)
+    if found is not None:
+        # Gateways put their disclaimers under letters of ours too.
+        written = split_signature(["x", "", *_with_gaps(letter, found)])[0][2:]
+        return _Within(tuple(written), complete=end == len(lines))
+    through = _marked_through(body, history, (start, end), people) if history is not None else 0
+    if through or history is None or not _is_by_us(history, people):
+        return _Within(through=through)
+    return _Within(tuple(letter[number] for number in filled_in(letter)))
+
+
+def _with_gaps(lines: list[str], chosen: list[int]) -> list[str]:
+    """The chosen lines, with a blank one between two where the text has no others but such between them."""
+    shown: list[str] = []
+    for place, number in enumerate(chosen):
+        between = lines[chosen[place - 1] + 1 : number] if place else []
+        shown += [""] if between and not any(line.strip() for line in between) else []
+        shown.append(lines[number])
+    return shown
+
+
+def _is_older(lines: list[str], number: int) -> bool:
+    found = introductions.at(lines, number)
+    return found is not None and found.certain
+
+
+def _marked_through(body: _Body, history: Introduction, letter: tuple[int, int], people: Correspondents) -> int:
+    """Up to where all stays because answers in the old letter bear the writer's name, as "[Jane Archer] On Friday",
+    or a letter of ours has words in colour: we write none.
+    """
+    name = set(words(people.writer))
+    by_us = _is_by_us(history, people)
+    last = 0
+    for number in range(*letter):
+        marks = (set(words(mark)) for mark in _WRITER_MARK.findall(body.lines[number][:MAX_LINE]))
+        if (by_us and number in body.coloured) or any(mark and mark <= name for mark in marks):
+            last = number + 1
+    while last and last < letter[1] and body.lines[last].strip():
+        last += 1
+    return last
 
 
 def _body(text: str) -> _Body:
     lines: list[str] = []
     introduced: set[int] = set()
     signature: set[int] = set()
+    coloured: set[int] = set()
     inside = 0
     for line in text.split("\n"):
         if line in _HINTS:
             if line == HISTORY_BEGINS:
                 introduced.add(len(lines))
+            elif line == COLOURED:
+                coloured.add(len(lines))
             inside = max(0, inside + (line == SIGNATURE_BEGINS) - (line == SIGNATURE_ENDS))
             continue
         if inside:
@@ -137,7 +251,7 @@ def _body(text: str) -> _Body:
         for number, line in enumerate(lines)
         if _QUOTED.match(line[:200]) and not (line.startswith(">>>") and line.rstrip().endswith(">>>"))
     )
-    return _Body(lines, frozenset(introduced), frozenset(signature), quoted)
+    return _Body(lines, frozenset(introduced), frozenset(signature), quoted, frozenset(coloured))
 
 
 def _still_there(body: _Body, kept: list[str]) -> set[int]:
@@ -150,10 +264,14 @@ def _still_there(body: _Body, kept: list[str]) -> set[int]:
     return {number - start for number in body.signature if 0 <= number - start < len(kept)}
 
 
-def _history(body: _Body, *, answers: bool, written_to: Collection[str]) -> Introduction | None:
+def _history(body: _Body, *, answers: bool, people: Correspondents) -> Introduction | None:
     """The first introduction to history that passes the guards."""
     lines = body.lines
+    passed_on: Introduction | None = None
+    passed_over = 0
     for number in _worth_a_look(body):
+        if number < passed_over:
+            continue
         found = None
         if number in body.introduced:
             found = introductions.hinted(lines, number, body.quoted)
@@ -163,22 +281,33 @@ def _history(body: _Body, *, answers: bool, written_to: Collection[str]) -> Intr
             if found is not None:
                 return found
             continue
-        by_us = _is_by(found, written_to)
-        if not by_us and _is_introduced(lines, found.start):
-            continue  # "A parent sent us this:"
+        by_us = _is_by(found, people)
         is_answer = answers or by_us
+        # Under what is passed on, only a letter of ours is history: the rest we have not had.
+        is_evidence = (passed_on is not None and not _is_by_us(found, people)) or (
+            found.kind == "block" and number not in body.introduced and _is_a_form(found, people)
+        )
+        if is_evidence or (not by_us and _is_introduced(lines, found.start)):
+            # "A parent sent us this:"; its later fields might look like the beginning of another block.
+            passed_over = found.end
+            continue
+        if found.kind == "block" and is_answer and _is_passed_on(found, people):
+            passed_on, passed_over = passed_on or found, found.end
+            continue
         if found.kind == "block":
             # Headers of another message in a message that answers none: it is forwarded, or pasted as evidence.
             return found if is_answer else Introduction(found.start, found.end, "forward")
-        marked_below = next((n in body.quoted for n in range(found.end, len(lines)) if lines[n].strip()), None)
-        if marked_below and (found.certain or is_answer):
+        if _begins_history(body, found, number, is_answer=is_answer):
             return found
-        # An attribution with nothing under it at all is one too: some programs cut the old message off.
-        if found.certain and is_answer:
-            return found
-        if found.certain and number in body.introduced:
-            return found
-    return None
+    return Introduction(passed_on.start, passed_on.end, "forward") if passed_on is not None else None
+
+
+def _begins_history(body: _Body, found: Introduction, number: int, *, is_answer: bool) -> bool:
+    """Whether an attribution does. With nothing under it at all it does too: some programs cut the old message off."""
+    marked_below = next((n in body.quoted for n in range(found.end, len(body.lines)) if body.lines[n].strip()), False)
+    if found.certain:
+        return is_answer or number in body.introduced or marked_below
+    return is_answer and marked_below
 
 
 def _worth_a_look(body: _Body) -> Iterator[int]:
@@ -201,9 +330,46 @@ def _is_introduced(lines: list[str], number: int) -> bool:
     return tidy(above).endswith((":", "：")) and len(above.split()) >= 3
 
 
-def _is_by(found: Introduction, written_to: Collection[str]) -> bool:
+def _is_by(found: Introduction, people: Correspondents) -> bool:
+    """Whether the old letter is by somebody whom this one goes to."""
     author = found.author.casefold()
-    return any(address and address.casefold() in author for address in written_to)
+    return _is_by_us(found, people) or any(address and address.casefold() in author for address in people.written_to)
+
+
+def _is_by_us(found: Introduction, people: Correspondents) -> bool:
+    return any(_is_ours(address, people) for address in ADDRESS.findall(found.author))
+
+
+def _is_by_others(found: Introduction, people: Correspondents) -> bool:
+    return bool(ADDRESS.search(found.author)) and not _is_by(found, people)
+
+
+def _is_ours(address: str, people: Correspondents) -> bool:
+    return without_tag(_bare(address)) in {without_tag(own) for own in people.ours}
+
+
+def _bare(address: str) -> str:
+    return address.removeprefix("mailto:").strip("<>[](),;:'\"").casefold()
+
+
+def _is_a_form(found: Introduction, people: Correspondents) -> bool:
+    """Whether fields without any address name the writer as From: no program shows somebody's own letter so."""
+    name = set(words(people.writer))
+    return bool(name) and not ADDRESS.search(f"{found.author} {found.readers}") and name <= set(words(found.author))
+
+
+def _is_passed_on(found: Introduction, people: Correspondents) -> bool:
+    """Whether the old letter is by somebody else to the writer, and neither to nor from us: then we have not had it."""
+    if not _is_by_others(found, people) or not people.ours:
+        return False
+    authors = [_bare(address) for address in ADDRESS.findall(found.author)]
+    readers = [_bare(address) for address in ADDRESS.findall(found.readers)]
+    if people.writer_address.casefold() in authors or any(_is_ours(reader, people) for reader in readers):
+        return False
+    domain = people.writer_address.casefold().rpartition("@")[2]
+    name = set(words(people.writer))
+    named = len(name) > 1 and name <= set(words(found.readers))
+    return named or (bool(domain) and any(reader.endswith(f"@{domain}") for reader in readers))
 
 
 def _unquoted(body: _Body, history: Introduction | None, *, answers: bool) -> list[str]:

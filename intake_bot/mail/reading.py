@@ -21,7 +21,7 @@ from intake_bot.mail.fields import as_text, decoded, message_id, message_ids
 from intake_bot.mail.limits import DocumentFault, Limits, TooLarge, Unreadable
 from intake_bot.mail.machine import BOUNCES, MachineMark, answered_ids, is_null_sender, machine_mark
 from intake_bot.mail.parts import Part, parse
-from intake_bot.mail.quoting import is_forward_subject, is_reply_subject, new_words
+from intake_bot.mail.quoting import Correspondents, is_forward_subject, is_reply_subject, new_words
 from intake_bot.mail.text import clean, clean_line, html_to_text, is_html_document, squeezed, words
 from intake_bot.mail.trust import Trust, sender_trust
 
@@ -124,11 +124,13 @@ def read(
     authserv_id: str | None,
     own_addresses: Collection[str],
     limits: Limits,
+    own_letters: Sequence[str] = (),
 ) -> Reading:
     """Read a message as it came over SMTP or LMTP, with its envelope.
 
     Every message that a mail server would pass on gets a reading: what is broken is mended as far as it goes, and
-    named in ``defects``. ``authserv_id`` is the one server whose Authentication-Results are believed.
+    named in ``defects``. ``authserv_id`` is the one server whose Authentication-Results are believed. ``own_letters`` are
+    the templates of our acknowledgement, where they are not this package's: people fill it in and send it back.
 
     :raises TooLarge: a bound on structure is exceeded (:class:`~intake_bot.mail.limits.Limits`).
     """
@@ -160,8 +162,13 @@ def read(
         answers=any(top.text(name).strip() for name in ("in-reply-to", "references")) or is_reply_subject(subject),
         forwards=is_forward_subject(subject),
         with_messages=not about_our_mail,
-        written_to={*_addresses(parts[0], "to", limits), *(address.casefold() for address in envelope_to)},
-        writer=_name(author, limits, defects),
+        people=Correspondents(
+            written_to={*_addresses(parts[0], "to", limits), *(address.casefold() for address in envelope_to)},
+            ours={*own_addresses, *envelope_to},
+            writer=_name(author, limits, defects),
+            writer_address=author.address if author else "",
+            letters=own_letters,
+        ),
     )
     attachments = content.attachments()
     documents = () if about_our_mail else content.documents(full, budget)
@@ -244,9 +251,7 @@ class _Content:
     def full_text(self) -> str:
         return "\n\n".join(piece.plain.strip("\n") for piece in self.pieces)
 
-    def body_text(
-        self, *, answers: bool, forwards: bool, with_messages: bool, written_to: Collection[str], writer: str
-    ) -> str:
+    def body_text(self, *, answers: bool, forwards: bool, with_messages: bool, people: Correspondents) -> str:
         """The new words of each stretch; a message that is attached is forwarded, and stays as it is."""
         texts = []
         for piece in self.pieces:
@@ -254,9 +259,7 @@ class _Content:
                 if with_messages:
                     texts.append(piece.plain.strip("\n"))
                 continue
-            new = new_words(
-                piece.marked.strip("\n"), answers=answers, forwards=forwards, written_to=written_to, writer=writer
-            )
+            new = new_words(piece.marked.strip("\n"), answers=answers, forwards=forwards, people=people)
             # Quotation marks are ours where the text was HTML: they go when nothing else went.
             texts.append(piece.plain.strip("\n") if new.whole else new.text)
             self.signatures += [new.signature] if new.signature else []

@@ -206,7 +206,7 @@ def _marked_signature(lines: list[str], end: int, marked: set[int]) -> int | Non
     if not block or len(block) > 2 * _MAX_SIGNATURE_LINES:
         return None
     # People type into the signature by mistake, and telephones let them.
-    if all(_in_signature(line, strictly=False) for line in block):
+    if all(_in_signature(line, strictly=True) for line in block):
         return _above_rule(lines, start)
     return None
 

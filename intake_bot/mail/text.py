@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html as html_entities
+import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ _WORD = re.compile(r"\w+")
 _QUOTE_OPENS, _QUOTE_CLOSES = "\ue000", "\ue001"
 # Hints in ``HtmlText.marked``, each on a line of its own: what a program's own marks say of the lines after it.
 HISTORY_BEGINS, SIGNATURE_BEGINS, SIGNATURE_ENDS = "\ue002", "\ue003", "\ue004"
-_HINT_CHARACTERS = re.compile("[\ue000-\ue004]")
+COLOURED = "\ue005"
+_HINT_CHARACTERS = re.compile("[\ue000-\ue005]")
 # Containers and dividers by which mail programs mark history, by id, class or name; a prefix of it is enough.
 _HISTORY_MARKS = re.compile(
     r"(?i)(?:^|\s)(?:x_)*(?:gmail_quote|gmail_extra|divrplyfwdmsg|olk_src_body_section|outlookmessageheader|"
@@ -38,6 +40,16 @@ _SIGNATURE_MARKS = re.compile(
 )
 # Outlook draws this border over its block of headers, and over nothing else.
 _OUTLOOK_BORDER = re.compile(r"(?i)border-top:\s?(?:solid #(?:e1e1e1|b5c4df)|#(?:e1e1e1|b5c4df) \d(?:\.\d)?pt solid)")
+_COLOUR = re.compile(
+    r"(?i)(?<![\w-])color\s{0,3}:\s{0,3}(?:#(?P<hex>[0-9a-f]{6}|[0-9a-f]{3})\b|rgb\((?P<rgb>\d{1,3}, ?\d{1,3}, ?\d{1,3})\)|"
+    r"(?P<name>red|green|blue|purple|magenta|fuchsia|orange|crimson|teal|darkred)\b)"
+)
+# In these Outlook sets whole replies.
+_REPLY_COLOURS = frozenset({(0x1F, 0x49, 0x7D), (0x1F, 0x4E, 0x79), (0x2F, 0x54, 0x96), (0x44, 0x54, 0x6A)})
+_LEAST_COLOUR = 90
+_COLOURED_TAGS = frozenset({"span", "font", "p", "div", "b", "i", "em", "strong", "li", "td"})
+_MAX_COLOURED = 200
+
 _DATA_URI = re.compile(r"(?i)\bdata:[a-z]+/[a-z0-9.+-]+;base64,[a-z0-9+/=\s]*")
 _HIDDEN = re.compile(r"(?is)<!--.*?(?:-->|\Z)|<(script|style|head|title)\b.*?(?:</\1\s*>|\Z)")
 _BLOCK_TAG = re.compile(r"(?i)<(?:br|/?(?:p|div|tr|li|h[1-6]|table|blockquote|ul|ol))\b[^<>]*>")
@@ -152,6 +164,9 @@ def _rendered(source: str) -> str:
         raise ValueError("html") from error
     quotes = [element for element in tree.iter() if _is_quotation(element)]
     histories, signatures = _program_marks(tree)
+    if histories:
+        for coloured in itertools.islice((element for element in tree.iter() if _is_coloured(element)), _MAX_COLOURED):
+            _mark_ends(coloured)
     for quote in quotes:
         _bracket(quote, _QUOTE_OPENS, _QUOTE_CLOSES)
     for signature in signatures:
@@ -190,6 +205,36 @@ def _program_marks(tree: Any) -> tuple[list[Any], list[Any]]:
     return histories, signatures
 
 
+def _is_coloured(element: Any) -> bool:
+    """Whether the element's words stand out in a colour, as answers written into an old letter do. Black, grey and links do
+    not, nor does what Outlook sets whole replies in.
+    """
+    if element.tag not in _COLOURED_TAGS:
+        return False
+    attributes = element.attrib
+    style = f"color:{attributes['color']}" if "color" in attributes else (attributes.get("style") or "")[:400]
+    found = _COLOUR.search(style)
+    if found is None:
+        return False
+    if found["name"]:
+        return True
+    if found["rgb"]:
+        channels = tuple(int(channel) for channel in found["rgb"].split(","))
+    else:
+        digits = found["hex"] if len(found["hex"]) == 6 else "".join(digit * 2 for digit in found["hex"])
+        channels = tuple(int(digits[place : place + 2], 16) for place in (0, 2, 4))
+    return max(channels) - min(channels) >= _LEAST_COLOUR and channels not in _REPLY_COLOURS
+
+
+def _mark_ends(element: Any) -> None:
+    """Put the mark of colour before and after the element's own words."""
+    element.text = COLOURED + (element.text or "")
+    if len(element):
+        element[-1].tail = (element[-1].tail or "") + COLOURED
+    else:
+        element.text += COLOURED
+
+
 def _bracket(element: Any, opening: str, closing: str) -> None:
     """Put two marks inside an element, each in a block of its own: before all that it holds, and after."""
     from lxml import etree
@@ -217,7 +262,7 @@ def _quote_marked(rendered: str) -> tuple[str, str]:
         marks = _HINT_CHARACTERS.findall(line)
         bare = (_HINT_CHARACTERS.sub("", line) if marks else line).rstrip()
         depth += marks.count(_QUOTE_OPENS)
-        marked += [mark for mark in marks if mark in {HISTORY_BEGINS, SIGNATURE_BEGINS}]
+        marked += [mark for mark in marks if mark in {HISTORY_BEGINS, SIGNATURE_BEGINS, COLOURED}]
         if bare or not marks:
             plain.append(bare)
             marked.append(f"{'>' * min(depth, 20)} {bare.lstrip()}".rstrip() if depth else bare)

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from intake_bot.casework.text_read import text_read
 from intake_bot.mail.limits import Limits
-from intake_bot.mail.quoting import is_forward_subject, is_reply_subject, new_words
+from intake_bot.mail.own_letters import without_marks
+from intake_bot.mail.quoting import Correspondents, is_forward_subject, is_reply_subject, new_words
 from intake_bot.mail.reading import read
 from intake_bot.mail.signatures import split_signature
 from intake_bot.mail.text import words
@@ -116,7 +117,7 @@ def test_an_answer_sheds_the_contact_block_that_a_first_message_needs() -> None:
     ],
 )
 def test_what_stands_under_the_writers_own_name_goes_from_an_answer(tail: str, left: str | None) -> None:
-    found = new_words(f"{NEW}\n\n{tail}", answers=True, forwards=False, writer="Archer, Jane")
+    found = new_words(f"{NEW}\n\n{tail}", answers=True, forwards=False, people=Correspondents(writer="Archer, Jane"))
     assert found.text == f"{NEW}\n\n{left or tail}"
 
 
@@ -136,7 +137,10 @@ def test_triage_reads_the_signature_that_the_body_lacks() -> None:
 def test_history_by_the_one_written_to_makes_an_answer() -> None:
     text = f"{NEW}\n\n{GMAIL}\n\nWe received your message."
     assert new_words(text, answers=False, forwards=False).text == text
-    assert new_words(text, answers=False, forwards=False, written_to={"lado@council.example"}).text == NEW
+    assert (
+        new_words(text, answers=False, forwards=False, people=Correspondents(written_to={"lado@council.example"})).text
+        == NEW
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,6 +187,7 @@ PIECES = st.sampled_from(
         "\ue002",
         "\ue003",
         "\ue004",
+        "\ue005",
         "This email is confidential.",
         "CAUTION: external email",
         ">>> x >>>",
@@ -190,6 +195,12 @@ PIECES = st.sampled_from(
         "| a",
         "To",
         "cc",
+        "- when it happened: on Friday",
+        "> - what has been done so far nothing",
+        "[Jane Archer] On Friday.",
+        "IF A CHILD IS IN IMMEDIATE DANGER Ring 999 now. Do not wait for our answer.",
+        "Make sure that the child is safe; do not wait for us to protect a child.",
+        "From: Pat Lowe <p@home.example>\nSent: 03 March 2025 10:15\nTo: j@o.example\nSubject: My son",
     ]
 )
 
@@ -198,9 +209,15 @@ PIECES = st.sampled_from(
 def test_nothing_is_invented_and_something_is_left(pieces: list[str], answers: bool, forwards: bool) -> None:
     lines = "\n".join(pieces).split("\n")
     text = "\n".join(lines)
-    found = new_words(text, answers=answers, forwards=forwards, written_to={"lado@council.example"})
-    assert set(found.text.split("\n")) <= {*lines, ""}
+    people = Correspondents(
+        written_to={"lado@council.example"},
+        ours={"lado@council.example"},
+        writer="Jane Archer",
+        writer_address="j@o.example",
+    )
+    found = new_words(text, answers=answers, forwards=forwards, people=people)
+    assert set(found.text.split("\n")) <= {*lines, *without_marks(lines), ""}
     assert set(found.signature.split("\n")) <= {*lines, ""}
-    without_hints = [line for line in lines if line not in {"\ue002", "\ue003", "\ue004"}]
+    without_hints = [line for line in lines if line not in {"\ue002", "\ue003", "\ue004", "\ue005"}]
     assert bool(words(found.text)) == bool(words("\n".join(without_hints)))
     assert not found.whole or found.text == "\n".join(without_hints)
