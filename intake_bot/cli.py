@@ -350,19 +350,28 @@ def model_train(
 
 @model_app.command("evaluate")
 def model_evaluate(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Labelled examples as JSON Lines.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE...]", help="Labelled examples as JSON Lines; none: the corpus's test split."),
+    ] = None,
     model: Annotated[Path | None, typer.Option("--model", help="The folder of another model.")] = None,
+    readable: Annotated[bool, typer.Option("--readable", help="For people, as Markdown, instead of as JSON.")] = False,
     config: ConfigOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
     """Score the suggestion on labelled examples, beside plain baselines."""
-    from triage import evaluate
+    from triage import evaluate, scorecard
 
-    for file in files:
+    which: list[Path | None] = [*files] if files else [None]
+    for file in which:
         try:
-            print_json({"file": file.name} | evaluate.report(file, model))
+            report = {"file": file.name if file else "test split"} | evaluate.report(file, model)
         except (OSError, ValueError, KeyError) as fault:
             failed(f"{file}: cannot be evaluated ({type(fault).__name__})")
+        if readable:
+            print(scorecard.markdown(report))
+        else:
+            print_json(report)
 
 
 @model_app.command("review")

@@ -47,15 +47,15 @@ class Example:
     second: Labels | None = None
 
 
-def report(file: Path, model: Path | None = None) -> dict[str, Any]:
-    """The scores of the pipeline on a file of examples, by default with the shipped model.
+def report(file: Path | None, model: Path | None = None) -> dict[str, Any]:
+    """The scores of the pipeline on a file of examples, or on the corpus's test split; by default with the shipped model.
 
     Raises OSError, ValueError or KeyError where the file is unreadable or has another shape.
     """
     from triage import engine, pipeline
 
     loaded, rules = engine.load(model), pipeline.load()
-    examples = read(file)
+    examples = from_corpus() if file is None else read(file)
 
     def by_rules(example: Example) -> Suggestion:
         return rules.suggest(example.body, subject=example.subject, sender=example.sender)
@@ -64,6 +64,29 @@ def report(file: Path, model: Path | None = None) -> dict[str, Any]:
         examples,
         lambda example: loaded.suggest(example.body, subject=example.subject, sender=example.sender),
         {"rules": by_rules},
+    )
+
+
+def from_corpus() -> tuple[Example, ...]:
+    """The texts of the training corpus that are set apart for the test. Raises CorpusFaulty."""
+    from triage.training import texts
+
+    return tuple(
+        Example(
+            id=text.id,
+            subject=text.subject,
+            body=text.body,
+            sender=text.sender,
+            expected=Labels(
+                category=_joined(text.category),
+                threshold=text.threshold.value,
+                criteria=frozenset(int(criterion) for criterion in text.criteria),
+                flags=frozenset(flag.value for flag in text.flags),
+                missing=frozenset(datum.value for datum in text.missing),
+            ),
+        )
+        for text in texts.read()
+        if text.is_test
     )
 
 

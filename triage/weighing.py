@@ -92,6 +92,8 @@ class Verdict:
     missing: tuple[MissingDatum, ...]
     reason: str
     ranking: tuple[Category, ...]
+    given: frozenset[MissingDatum]
+    """Minimum data that were found by their shape or by a cue."""
     confuser: Confuser | None
     """What explains the matter away, where something decided so."""
     measures: tuple[float, ...]
@@ -153,6 +155,7 @@ def weigh(signals: Sequence[Signal], facts: Facts, *, roles: bool, nobody: bool,
         missing=_missing(given, category, threshold),
         reason=_reason(category, threshold, confuser, scores, windowed=windowed),
         ranking=(category, *(one for one in _ranked(scores) if one is not category))[:3],
+        given=given,
         confuser=confuser,
         measures=(
             *(scores.category.get(one, 0.0) / _FULL for one in _GRAVEST_FIRST),

@@ -27,6 +27,9 @@ _MEETS, _LOW, _NOT, _UNCLEAR = (
 )
 _CONCERNS = (Threshold.MEETS, Threshold.UNCLEAR)
 
+_FOUND_BY_SHAPE = frozenset({MissingDatum.CHILD_NAME_OR_AGE, MissingDatum.REFERRER_CONTACT, MissingDatum.WORKPLACE})
+"""Data whose shape the rules find more surely than the model does: what they found is not asked for."""
+
 _Label = TypeVar("_Label")
 
 RULES_SURE = 0.7
@@ -109,9 +112,7 @@ def judge(logits: Mapping[str, Floats], calibration: Calibration, rules: Verdict
         thresholds=thresholds,
         criteria=() if threshold not in _CONCERNS or vague else tuple(criteria),
         flags=tuple(flag for flag in Flag if flag in flags),
-        missing=()
-        if threshold is Threshold.NOT_LADO
-        else tuple(_over(DATA, logits["missing"], calibration.cuts["missing"])),
+        missing=() if threshold is Threshold.NOT_LADO else tuple(_missing(logits["missing"], calibration, rules)),
         raised_by_rules=by_rules,
     )
 
@@ -123,6 +124,11 @@ def _threshold(probabilities: Floats, calibration: Calibration) -> Threshold:
     if meets >= calibration.doubt or probabilities[_UNCLEAR] >= max(probabilities[_LOW], probabilities[_NOT]):
         return Threshold.UNCLEAR
     return Threshold.LOW_LEVEL if probabilities[_LOW] >= probabilities[_NOT] else Threshold.NOT_LADO
+
+
+def _missing(logits: Floats, calibration: Calibration, rules: Verdict | None) -> list[MissingDatum]:
+    found = _FOUND_BY_SHAPE & rules.given if rules is not None else frozenset()
+    return [datum for datum in _over(DATA, logits, calibration.cuts["missing"]) if datum not in found]
 
 
 def _over(labels: list[_Label], logits: Floats, cuts: tuple[float, ...]) -> list[_Label]:
