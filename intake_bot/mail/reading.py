@@ -157,6 +157,7 @@ def read(
         subject=subject,
         opening=opening,
         own_addresses=own_addresses,
+        addressed_to=(*envelope_to, *_addresses(parts[0], "to", limits), *_addresses(parts[0], "cc", limits)),
     )
     about_our_mail = mark is not None and not mark.opens_case
     is_bounce = mark is not None and mark.reason in BOUNCES
