@@ -117,7 +117,7 @@ class Remark(StrEnum):
             Remark.SENDER_TRUST_FAIL: "The sender's address failed authentication: check who wrote before you answer",
             Remark.SAME_ID_OTHER_SENDER: "Carries the Message-ID of another sender's message: check both",
             Remark.PROPOSED_LINK: "May belong to another case: see View",
-            Remark.UNREADABLE: "Encrypted, or hardly more than a locked document: not read. Ask for it again",
+            Remark.UNREADABLE: "Encrypted, locked, or kept by a secure-mail service: not read. Ask for it again",
             Remark.DOCUMENT_UNREAD: "An attached document is locked, broken or too large to read here: open it yourself",
             Remark.NO_SUGGESTION: "No suggestion could be made: read it in full",
             Remark.FILED_UNREAD: "Could not be read and was filed as it is: open the original",

@@ -17,8 +17,10 @@ _PLAIN = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 )
-# A quoted string, a special, or a run of anything else. A quotation mark that nothing closes is a character.
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.){0,256}"|[()<>:,;"]|[^()<>:,;"]+', re.DOTALL)
+# An encoded word (RFC 2047 section 2), which may hold any special but those that would make an address of its inside.
+_ENCODED = r'=\?[^\s?<>"]{1,60}\?[bBqQ]\?[^?<>"\r\n]{0,2000}\?='
+# A quoted string, an encoded word, a special, or a run of anything else. A quotation mark never closed is a character.
+_TOKEN = re.compile(rf'"(?:[^"\\]|\\.){{0,256}}"|{_ENCODED}|[()<>:,;"=]|[^()<>:,;"=]+', re.DOTALL)
 # RFC 5321 § 4.5.3.1: 64 for the local part, an @, 255 for the domain.
 MAX_ADDRESS = 320
 
@@ -34,7 +36,8 @@ class Mailbox:
 def mailboxes(value: str, limit: int) -> list[Mailbox]:
     """Every mailbox of an address field (RFC 5322 § 3.4), those in groups too, at most ``limit``; never raises.
 
-    What is in quotes or comments is never taken for an address: it may be written to look like somebody else.
+    What is in quotes, comments or encoded words is never taken for an address: it may be written to look like somebody
+    else.
     """
     if len(value) > _MAX_FIELD_CHARS:
         value = value[:_MAX_FIELD_CHARS]
@@ -79,6 +82,7 @@ class _Draft:
     unquoted: list[str] = field(default_factory=list)
     comment: list[str] = field(default_factory=list)
     angle: list[str] | None = None
+    encoded: bool = False
 
     def mailbox(self) -> Mailbox | None:
         phrase = "".join(self.spelt).strip()
@@ -87,7 +91,7 @@ class _Draft:
             address = normalised("".join(self.angle).rpartition(":")[2] or "")
             if address:
                 return Mailbox(_unquoted(phrase) or "".join(self.comment).strip(), address)
-        address = normalised(phrase)
+        address = None if self.encoded else normalised(phrase)
         if address is None and (loose := _LOOSE.search("".join(self.unquoted))):
             address = normalised(loose.group())
         return Mailbox("".join(self.comment).strip(), address) if address else None
@@ -116,7 +120,9 @@ def _drafts(value: str) -> list[_Draft]:
             drafts.append(_Draft())
         else:
             draft.spelt.append(piece)
-            draft.unquoted.append(" " if piece.startswith('"') else piece)
+            encoded = piece.startswith("=?") and piece.endswith("?=")
+            draft.encoded |= encoded
+            draft.unquoted.append(" " if encoded or piece.startswith('"') else piece)
     return drafts
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from intake_bot.mail.charsets import charset_decoded
 from intake_bot.mail.limits import DocumentFault, Limits
+from intake_bot.mail.secure_mail import is_envelope
 from intake_bot.mail.text import clean, html_to_text, is_html_document
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -24,7 +25,11 @@ _WORD_PARTS = re.compile(r"word/(?:document\d?|header\d{0,3}|footer\d{0,3}|footn
 _WORD_ORDER = ("document", "header", "footer", "footnotes", "endnotes", "comments")
 # A picture inside RTF: hexadecimal digits by the thousand.
 _RTF_PICTURE = re.compile(r"[0-9A-Fa-f\r\n]{400,}")
-_ENCRYPTED_NAME = re.compile(r"(?i)\.(?:gpg|pgp|p7m)\Z")
+# PGP, S/MIME; Galaxkey, Egress Switch, AxCrypt.
+_ENCRYPTED_NAME = re.compile(r"(?i)\.(?:gpg|pgp|p7m|gxk|switch|axx)\Z")
+_SEVEN_ZIP = b"7z\xbc\xaf\x27\x1c"
+_SEVEN_ZIP_AES = b"\x06\xf1\x07\x01"
+_SEVEN_ZIP_HEADER_BYTES = 65_536
 _TEXT_NAME = re.compile(r"(?i)\.(?:txt|text|md|csv|log)\Z")
 _DATA_TYPES = {"text/css", "text/javascript", "text/xml", "text/x-amp-html", "text/watch-html",
                "text/rfc822-headers"}  # fmt: skip
@@ -76,6 +81,10 @@ def document_text(
 def _text(
     data: bytes, limits: Limits, defects: set[str], *, filename: str, content_type: str, charset: str
 ) -> str | None:
+    if is_envelope(content_type, filename, data[:8]):
+        raise DocumentFault("DocumentEncrypted")
+    if data.startswith(_SEVEN_ZIP) and _SEVEN_ZIP_AES in data[-_SEVEN_ZIP_HEADER_BYTES:]:
+        raise DocumentFault("DocumentEncrypted")
     if data.startswith(b"PK\x03\x04"):
         return _zipped_text(data, limits)
     if b"%PDF-" in data[:_PDF_WINDOW]:

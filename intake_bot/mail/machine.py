@@ -53,8 +53,8 @@ _REPORT_PARTS = {
 _HEADERS_ONLY = {"text/rfc822-headers", "message/global-headers"}
 
 _MAILER_DAEMON = re.compile(r"(?i)\bmailer-daemon\b|^microsoftexchange[0-9a-f]{32}@|^mdaemon@")
-# As an author it is a machine that reports; as an envelope sender it is also where portals and bulk programs have their own
-# bounces sent, and says nothing about what they carry.
+# Where portals and bulk programs have their own bounces sent, and sometimes what they write from: it says nothing about
+# what they carry.
 _BOUNCE_ADDRESS = re.compile(r"(?i)^(?:mail)?bounces?@")
 _BOUNCE_SUBJECT = re.compile(
     r"(?i)\s*(?:undeliver(?:able|ed)|delivery status notification|delivery (?:has )?fail|delivery (?:failure|"
@@ -117,16 +117,25 @@ _BOUNCE_BODY = re.compile(
     r"(?i)(?:could not be|was not|has not been|cannot be|wasn't|couldn't be) delivered|undeliverable|"
     r"delivery (?:to .{1,80} )?(?:has )?failed|returned to sender|permanent (?:fatal )?error|does not like recipient"
 )
+# "Our letter to you could not be delivered": a person writes that into a portal's form. A mail system speaks to the sender.
+_TO_THE_SENDER = re.compile(
+    r"(?i)\b(?:your|the following|this) (?:e-?mail|message|mail)\b(?:[^.\n]|\.(?!\s)){0,120}(?:\bnot\b|n['’]t\b|"
+    r"\b(?:cannot|fail(?:ed|ure)|returned|undeliver))|\bto the following (?:recipient|address)"
+)
 # Whole prefixes at the very start: "Re: Automatic reply" typed by a person is none. The weak ones are also words
 # that a person may begin a subject with, so they count only before a colon or as the whole subject; those that are
-# everyday words of English (a school writes about an absence) count only in what answers something.
-_STRONG_SUBJECTS = (
+# everyday words of English (a school writes about an absence) count only in what answers something. What portals too
+# call their own mail, and what is English and therefore what a school may write, wants something beside it.
+_PORTALS_SUBJECTS = "auto(?:matic|mated)?[ -]?message|away message"
+_ENGLISH_SUBJECTS = (
     "automatic reply|automatic response|auto-?\\s?reply|auto-?\\s?response|automated (?:reply|response)|"
-    "autoresponder|auto(?:matic)?[ -]?(?:antwort|answer|message)|out of (?:the )?office (?:reply|response|"
-    "notification|message|notice)|away message|abwesenheitsmeldung|abwesenheitsassistent|réponse d['’]absence|"
+    "autoresponder|auto(?:matic)?[ -]?answer|out of (?:the )?office (?:reply|response|notification|message|notice)|"
+    "out of (?:the )?office auto-?\\s?reply|vacation (?:reply|response|message|auto-?reply)"
+)
+_STRONG_SUBJECTS = (
+    "auto(?:matic)?[ -]?antwort|abwesenheitsmeldung|abwesenheitsassistent|réponse d['’]absence|"
     "mensaje de ausencia|mensagem de ausência|avviso di assenza|frånvaromeddelande|fraværsmeddelelse|"
-    "poissaoloilmoitus|powiadomienie o nieobecności|out of (?:the )?office auto-?\\s?reply|vacation (?:reply|"
-    "response|message|auto-?reply)|ateb awtomatig|ymateb awtomatig|automatische antwort|autom\\. antwort|"
+    "poissaoloilmoitus|powiadomienie o nieobecności|ateb awtomatig|ymateb awtomatig|automatische antwort|autom\\. antwort|"
     "abwesenheitsnotiz|abwesenheitsnachricht|réponse automatique|message d['’]absence|respuesta automática|"
     "contestación automática|resposta automática|resposta automàtica|risposta automatica|automatisch antwoord|"
     "afwezigheidsbericht|automatiskt svar|autosvar|automatisk svar|automaattinen vastaus|automatyczna odpowiedź|"
@@ -135,8 +144,9 @@ _STRONG_SUBJECTS = (
     "automatski odgovor|samodejni odgovor|自動返信|自動応答|自動回覆|自动答复|自动回复|자동 회신|자동 응답|رد تلقائي|"
     "תשובה אוטומטית|trả lời tự động"
 )
+_WEAK_ENGLISH_SUBJECTS = "out of (?:the )?office|ooo|oof|away from (?:my )?(?:the )?office"
 _WEAK_SUBJECTS = (
-    "out of (?:the )?office|ooo|oof|away from (?:my )?(?:the )?office|allan o['’]r swyddfa|abwesend|abwesenheit|"
+    "allan o['’]r swyddfa|abwesend|abwesenheit|"
     "nicht im büro|absence du bureau|absent(?:e)? du bureau|fuera de la oficina|fuori (?:sede|ufficio)|assente|"
     "fora do escritório|ausência|afwezig|niet aanwezig|frånvaro|ikke til stede|fraværende|poissa|nieobecność|"
     "poza biurem|mimo kancelář|nepřítomnost|нет на месте"
@@ -153,10 +163,47 @@ _NAMED_SUBJECT = re.compile(
 _GATEWAY_TAG = re.compile(
     r"(?i)\s*(?:\[[^\]]{0,20}ext(?:ernal|ern)?[^\]]{0,20}\]|\*+\s*external\s*\*+|external\s*:)\s*"
 )
-_VACATION_SUBJECT = re.compile(
-    rf"(?i)\s*[\[(*]*\s*(?:(?:{_STRONG_SUBJECTS})\s*(?:[\])*]+|[:：]|\s[-–—|]\s|$)|"
-    rf"(?:{_WEAK_SUBJECTS})\s*(?:[\])*]*\s*[:：]|[\])*]*\s*$))"
+
+
+def _prefix(strong: str, weak: str) -> re.Pattern[str]:
+    return re.compile(
+        rf"(?i)\s*[\[(*]*\s*(?:(?:{strong})\s*(?:[\])*]+|[:：]|\s[-–—|]\s|$)|(?:{weak})\s*(?:[\])*]*\s*[:：]|[\])*]*\s*$))"
+    )
+
+
+_FOREIGN_SUBJECT = _prefix(_STRONG_SUBJECTS, _WEAK_SUBJECTS)
+_ENGLISH_SUBJECT = _prefix(_ENGLISH_SUBJECTS, "(?!)")
+_WEAK_ENGLISH_SUBJECT = _prefix(_PORTALS_SUBJECTS, _WEAK_ENGLISH_SUBJECTS)
+_PORTALS_SUBJECT = _prefix(_PORTALS_SUBJECTS, "(?!)")
+# With such a subject it says itself what it is.
+_AWAY_BODY = re.compile(
+    r"(?i)\b(?:i|we)(?:['’]m|['’]re|['’]ll be| am| are| will be| shall be) (?:currently |now |presently |still )?(?:away|"
+    r"out of (?:the |my )?(?:office|school)|on (?:\w{3,15}[ -]){0,2}(?:leave|holiday|holidays|vacation|sabbatical)|"
+    r"off (?:work|sick|until|today)|not (?:in (?:the |my )?(?:office|school)|working|available|at (?:work|my desk))|"
+    r"unavailable)|\bis (?:currently |now )?(?:out of (?:the )?office|not in the office)|"
+    r"\bout of (?:the )?office (?:until|from|today|this)|"
+    r"\b(?:limited|no|intermittent|infrequent|restricted|little) access to (?:my |our )?e-?mails?|"
+    r"\b(?:office|school|college|nursery|club|academy) is (?:now |currently )?closed\b|"
+    r"\b(?:automatic|automated|auto)[ -]?(?:reply|response)\b|\bautomatically generated (?:reply|response)|"
+    r"\bich bin\b.{0,60}\b(?:abwesend|nicht im (?:büro|haus)|im urlaub|nicht erreichbar|außer haus)|"
+    r"\bje (?:suis|serai)\b.{0,40}\b(?:absente?\b|en congés?)|\b(?:estoy|estaré)\b.{0,40}\b(?:fuera|ausente|vacaciones)|"
+    r"\b(?:sono|sarò)\b.{0,40}\b(?:assente|fuori|ferie)|\bik ben\b.{0,40}\b(?:afwezig|niet aanwezig|vakantie)|"
+    r"\b(?:estou|estarei)\b.{0,40}\b(?:ausente|fora|férias)|\bjag är\b.{0,40}\b(?:inte på kontoret|bortrest|ledig|semester)|"
+    r"\bjeg er\b.{0,40}\b(?:ikke på kontor|fraværende|ferie|bortreist)|\brydw i\b.{0,40}\b(?:swyddfa|wyliau|ffwrdd)|"
+    r"\b(?:jestem|będę)\b.{0,40}\b(?:nieobecn|poza biurem|urlopie)|不在|休暇|休假|外出"
 )
+_ANSWERS_BODY = re.compile(
+    r"(?i)\bthank(?:s| you)(?: very much)? for (?:(?:your|the) (?:recent )?(?:e-?mail|message|enquiry|query|letter|"
+    r"correspondence)|contacting|getting in touch|e-?mailing|writing)|"
+    r"\b(?:i|we)(?:['’]ll| will| shall) (?:reply|respond|answer|get back|be in touch|read your|be back|return to)\b|"
+    r"\b(?:in|during) (?:my|our) absence|\b(?:on|upon|until|after) my return|\bwhen i (?:return|get back|am back)|"
+    r"\bno longer (?:work|employed)|\bi have (?:now |recently )?left\b|\b(?:e-?mail|message|mail) has been received|"
+    r"\b(?:inbox|mailbox|account|address) is (?:not|no longer|only) (?:being )?(?:monitored|checked|read|in use)|"
+    r"^back (?:on|in|at|from|soon)\b"
+)
+# In the first of its words, and with not many more than these where nothing but its subject says so.
+_SAYS_SO_WORDS = 60
+_SHORT_WORDS = 150
 _LIST_FIELDS = {
     "list-archive", "list-help", "list-id", "list-owner", "list-post", "list-subscribe", "list-unsubscribe", "mailing-list",
     "x-beenthere", "x-google-group-id", "x-mailing-list", "x-mailman-version",
@@ -164,6 +211,7 @@ _LIST_FIELDS = {
 _REPLY_FIELD = re.compile(r"x-(?:mail-)?auto-?(?:reply|respond|response$)|x-vacation")
 _EXCHANGE_RULE_FIELDS = {"x-ms-exchange-generated-message-source", "x-ms-exchange-inbox-rules-loop"}
 _CALENDAR_PARTS = 10
+_BEGIN_CHARS = 2_000
 _NO = {"", "no", "none", "false", "0"}
 _ID_LINE = re.compile(r"(?im)^[>\s]*(?:original-)?message-id:\s*(<[^<>\s]{1,990}>)")
 
@@ -176,15 +224,24 @@ def machine_mark(
     subject: str,
     opening: str,
     own_addresses: Collection[str],
+    addressed_to: Collection[str] = (),
 ) -> MachineMark | None:
-    """The mark of a message, or None where a person seems to have sent it. ``opening`` is the start of its text.
+    """The mark of a message, or None where a person seems to have sent it. ``opening`` is the start of its text,
+    ``addressed_to`` the recipients of its envelope and of its header.
 
-    What opens no case is looked for first: Exchange marks its vacation replies with the same field as its forwards.
+    What opens no case is looked for first: Exchange marks its vacation replies with the same field as its forwards. A
+    subject or a phrase alone, in what answers nothing, is a mark that opens a case: a person may have written it.
     """
-    reason = _about_our_mail(parts, envelope_from, from_addresses, subject, opening)
+    fields = parts[0].fields
+    answers = _answers_something(fields) or _is_to_a_letter(addressed_to, own_addresses)
+    reason = _about_our_mail(parts, envelope_from, from_addresses, subject, opening, answers=answers)
     if reason:
         return MachineMark(reason, opens_case=False, for_a_person=reason in _FOR_A_PERSON)
-    reason = next(_otherwise_marked(parts[0].fields, envelope_from, from_addresses, own_addresses), None)
+    reason = next(_otherwise_marked(fields, envelope_from, from_addresses, own_addresses), None)
+    if reason is None and _is_vacation_subject(_untagged(subject)):
+        reason = "vacation_subject"
+    if reason is None and _BOUNCE_ADDRESS.match(envelope_from) and _BOUNCE_BODY.search(opening[:_BEGIN_CHARS]):
+        reason = "bounce_wording"
     # The answer to an invitation is sent by pressing a button, so nothing is to be acknowledged. But it may carry a remark,
     # and it is about no message of ours: it opens a case where it joins none.
     if reason is None and any(_is_calendar_answer(part) for part in parts[:_CALENDAR_PARTS]):
@@ -220,36 +277,49 @@ def answered_ids(parts: Sequence[Part], opening: str, limit: int) -> tuple[str, 
 
 
 def _about_our_mail(
-    parts: Sequence[Part], envelope_from: str, from_addresses: Sequence[str], subject: str, opening: str
+    parts: Sequence[Part],
+    envelope_from: str,
+    from_addresses: Sequence[str],
+    subject: str,
+    opening: str,
+    *,
+    answers: bool,
 ) -> str | None:
     """Bounces, receipts, reports, vacation replies, and our own mail come back."""
     fields = parts[0].fields
     if OWN_HEADER in fields:
         return "own_mail"
     null_sender = is_null_sender(envelope_from)
-    daemon = (
-        any(_MAILER_DAEMON.search(address) for address in (*from_addresses, envelope_from))
-        or any(_BOUNCE_ADDRESS.match(address) for address in from_addresses)
-        or bool(not from_addresses and _MAILER_DAEMON.search(fields.text("from")))
+    daemon = any(_MAILER_DAEMON.search(address) for address in (*from_addresses, envelope_from)) or bool(
+        not from_addresses and _MAILER_DAEMON.search(fields.text("from"))
     )
-    report = _report(parts, nested=null_sender or daemon)
+    from_bounces = any(_BOUNCE_ADDRESS.match(address) for address in from_addresses)
+    report = _report(parts, nested=null_sender or daemon or from_bounces)
     if report:
         return report
     if "x-ms-exchange-message-is-ndr" in fields or "x-failed-recipients" in fields:
         return "bounce"
-    postmaster = any(address.lower().startswith("postmaster@") for address in (*from_addresses, envelope_from))
     if daemon:
         return "mailer_daemon"
-    unasked = null_sender or postmaster or bool(_BOUNCE_ADDRESS.match(envelope_from)) or display_name_of_system(fields)
+    system = display_name_of_system(fields) or any(
+        address.lower().startswith("postmaster@") for address in (*from_addresses, envelope_from)
+    )
+    signs = signs_of_bounce(opening)
     says_so = bool(_BOUNCE_SUBJECT.match(subject))
-    if unasked and (says_so or _BOUNCE_BODY.search(opening[:2_000])):
+    worded = bool(_BOUNCE_BODY.search(opening[:_BEGIN_CHARS])) and (
+        system
+        or signs > 0
+        or (null_sender and answers)
+        or bool(_TO_THE_SENDER.search(opening[:_BEGIN_CHARS]) or _ID_LINE.search(opening))
+    )
+    unasked = system or null_sender or from_bounces or bool(_BOUNCE_ADDRESS.match(envelope_from))
+    if unasked and (says_so or worded):
         return "bounce"
     # Some systems send their reports as from a person; their wording is their own.
-    if says_so and signs_of_bounce(opening) >= 2:
+    if says_so and signs >= 2:
         return "bounce"
-    answers = null_sender or _answers_something(fields)
-    return next(_vacation(fields, subject, answers=answers), None) or next(
-        _receipt_or_challenge(fields, subject, opening, answers=answers), None
+    return next(_vacation(parts, subject, opening, answers=answers, null_sender=null_sender), None) or next(
+        _receipt_or_challenge(fields, subject, opening, answers=answers or null_sender), None
     )
 
 
@@ -258,7 +328,7 @@ def _receipt_or_challenge(fields: Fields, subject: str, opening: str, *, answers
 
     Subject and wording must agree: "Read: the attached" may begin a person's subject.
     """
-    text = opening[:2_000]
+    text = opening[:_BEGIN_CHARS]
     if _RECEIPT_SUBJECT.match(subject) and _RECEIPT_BODY.search(text) and len(text.split()) < 150:
         yield "read_receipt"
     asked = bool(_CHALLENGE_SUBJECT.search(subject) and _CHALLENGE_BODY.search(text))
@@ -292,8 +362,16 @@ def _answers_something(fields: Fields) -> bool:
     return any(fields.text(name).strip() for name in ("in-reply-to", "references"))
 
 
-def _vacation(fields: Fields, subject: str, *, answers: bool) -> Iterator[str]:
+def _is_to_a_letter(addressed_to: Collection[str], own_addresses: Collection[str]) -> bool:
+    """Whether one of our addresses is named with a tag, which a letter of ours, or a copy of it, has told."""
+    own = {address.casefold() for address in own_addresses}
+    untagged = {without_tag(address) for address in own_addresses}
+    return any(address.casefold() not in own and without_tag(address) in untagged for address in addressed_to)
+
+
+def _vacation(parts: Sequence[Part], subject: str, opening: str, *, answers: bool, null_sender: bool) -> Iterator[str]:
     """Every sign of a vacation reply (RFC 3834 § 5 and what came before it)."""
+    fields = parts[0].fields
     if "auto-replied" in _keywords(fields, "auto-submitted"):
         yield "auto_replied"
     if _keywords(fields, "precedence", "x-precedence") & {"auto_reply", "auto-reply"}:
@@ -304,15 +382,44 @@ def _vacation(fields: Fields, subject: str, *, answers: bool) -> Iterator[str]:
         yield "x_autoreply"
     if any(b"autoresponder" in value.lower() for value in fields.all("x-post-messageclass")):
         yield "x_autoreply"
-    while (tag := _GATEWAY_TAG.match(subject)) and tag.end():
-        subject = subject[tag.end() :]
+    subject = _untagged(subject)
+    marked = null_sender or any(_says_automatic(fields)) or any(_suppresses_answers(fields))
     named = _NAMED_SUBJECT.match(subject)
     if (
-        _VACATION_SUBJECT.match(subject)
-        or (answers and _EVERYDAY_SUBJECT.match(subject))
-        or (answers and named and _writes_as(fields, named["name"]))
+        (_is_vacation_subject(subject) and (answers or _says_it_itself(parts, subject, opening, marked=marked)))
+        or ((answers or null_sender) and _EVERYDAY_SUBJECT.match(subject))
+        or ((answers or null_sender) and named and _writes_as(fields, named["name"]))
     ):
         yield "vacation_subject"
+
+
+def _untagged(subject: str) -> str:
+    """The subject without what gateways put before it."""
+    while (tag := _GATEWAY_TAG.match(subject)) and tag.end():
+        subject = subject[tag.end() :]
+    return subject
+
+
+def _is_vacation_subject(subject: str) -> bool:
+    return any(pattern.match(subject) for pattern in (_FOREIGN_SUBJECT, _ENGLISH_SUBJECT, _WEAK_ENGLISH_SUBJECT))
+
+
+def _says_it_itself(parts: Sequence[Part], subject: str, opening: str, *, marked: bool) -> bool:
+    """Whether a message that answers nothing, with the subject of a vacation reply, is one.
+
+    ``marked``: it came from the null sender, or with a mark that portals put on their mail as well.
+    """
+    if _FOREIGN_SUBJECT.match(subject):
+        return True
+    text = opening.split()
+    begin = " ".join(text[:_SAYS_SO_WORDS])
+    away = bool(_AWAY_BODY.search(begin))
+    if _ENGLISH_SUBJECT.match(subject):
+        bare = not text and all(part.content_type.startswith(("text/", "multipart/")) for part in parts)
+        return marked or away or bare or bool(_ANSWERS_BODY.search(begin))
+    if len(text) > _SHORT_WORDS:
+        return False
+    return away or (marked and not _PORTALS_SUBJECT.match(subject) and bool(_ANSWERS_BODY.search(begin)))
 
 
 def _writes_as(fields: Fields, name: str) -> bool:
@@ -333,10 +440,7 @@ def _otherwise_marked(
     yield from _says_automatic(fields)
     if any(name in _LIST_FIELDS for name, _ in fields):
         yield "list"
-    # Only those values that ask for no automatic answer; "DR, RN, NRN" decline receipts, as people do.
-    suppressed = ",".join(_line(value).lower() for value in fields.all("x-auto-response-suppress"))
-    if {item.strip() for item in suppressed.split(",")} & {"all", "oof", "autoreply"}:
-        yield "auto_response_suppress"
+    yield from _suppresses_answers(fields)
     if any(
         (name.startswith("x-auto") or name == "x-fc-machinegenerated")
         and name != "x-auto-response-suppress"
@@ -348,6 +452,8 @@ def _otherwise_marked(
         yield "exchange_rule"
     if any(address.lower().startswith("postmaster@") for address in from_addresses):
         yield "postmaster"
+    if any(_BOUNCE_ADDRESS.match(address) for address in from_addresses):
+        yield "bounce_address"
     # Helpdesks and schedulers ask in this way that nothing automatic answer them.
     if any(name in _LOOP_FIELDS for name, _ in fields):
         yield "loop_prevention"
@@ -367,6 +473,13 @@ def _says_automatic(fields: Fields) -> Iterator[str]:
         yield "auto_submitted"
     if _keywords(fields, "precedence", "x-precedence") & {"bulk", "junk", "list"}:
         yield "precedence"
+
+
+def _suppresses_answers(fields: Fields) -> Iterator[str]:
+    """Only those values that ask for no automatic answer; "DR, RN, NRN" decline receipts, as people do."""
+    suppressed = ",".join(_line(value).lower() for value in fields.all("x-auto-response-suppress"))
+    if {item.strip() for item in suppressed.split(",")} & {"all", "oof", "autoreply"}:
+        yield "auto_response_suppress"
 
 
 def _by_apparatus(fields: Fields, from_addresses: Sequence[str]) -> Iterator[str]:

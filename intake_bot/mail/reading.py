@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from intake_bot.mail.limits import DocumentFault, Limits, TooLarge, Unreadable
 from intake_bot.mail.machine import BOUNCES, MachineMark, answered_ids, is_null_sender, machine_mark
 from intake_bot.mail.parts import Part, parse
 from intake_bot.mail.quoting import Correspondents, is_forward_subject, is_reply_subject, new_words
+from intake_bot.mail.secure_mail import is_archive, is_envelope, is_notice, says_something, speaks_of_password
 from intake_bot.mail.text import clean, clean_line, html_to_text, is_html_document, squeezed, words
 from intake_bot.mail.trust import Trust, sender_trust
 
@@ -38,7 +39,7 @@ _NEVER_DOCUMENTS = ("image/", "audio/", "video/", "multipart/", "message/")
 _COVERING_WORDS = 30
 
 
-UnreadableKind = Literal["smime", "pgp", "document"]
+UnreadableKind = Literal["smime", "pgp", "document", "portal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class Reading:
     the same content, whatever transport did to headers, encodings, line ends and runs of white space. ``answers`` is
     filled for mail that is about other mail (bounces, receipts, vacation replies), ``failed`` for bounces: whom they
     say was not reached. ``documents`` holds the words of attached documents, which are in neither text and not in the
-    digest. ``unreadable`` says that the mail's own words, or the only document of a mail with hardly any, are encrypted.
+    digest. ``unreadable`` says that the mail's own words, or the only document of a mail with hardly any, are encrypted, or
+    that a secure-mail service keeps them (``portal``).
     """
 
     message_id: str | None
@@ -155,6 +157,7 @@ def read(
         subject=subject,
         opening=opening,
         own_addresses=own_addresses,
+        addressed_to=(*envelope_to, *_addresses(parts[0], "to", limits), *_addresses(parts[0], "cc", limits)),
     )
     about_our_mail = mark is not None and not mark.opens_case
     is_bounce = mark is not None and mark.reason in BOUNCES
@@ -189,7 +192,7 @@ def read(
         signature_text=_cut("\n".join(content.signatures), limits, defects),
         attachments=attachments,
         documents=documents,
-        unreadable=_unreadable(parts, full, documents, defects),
+        unreadable=_unreadable(parts, subject, full, documents, defects),
         defects=tuple(sorted(defects)),
         trust=sender_trust(
             (clean_line(as_text(value), 10_000) for value in top.all("authentication-results")),
@@ -301,6 +304,9 @@ class _Content:
                 break
             text = self._document_text(part, budget)
             tried += text is not None
+            if text is None and is_archive(part.begin()) and speaks_of_password(full):
+                # Whether an archive is locked its header tells only of zip; the sender tells of all.
+                self.defects.add("DocumentEncrypted")
             if not text or not words(text):
                 continue
             if part.in_container and not self._is_file(part) and _missing(words(text), known) <= 3:
@@ -372,7 +378,8 @@ class _Content:
             return [piece for index in part.children for piece in self._pieces(self.parts[index])]
         if not part.content_type.startswith(("text/", "multipart/")) or part.content_type in _DATA_TEXTS:
             return []
-        return [] if part.disposition == "attachment" else [self._text_piece(part)]
+        is_file = part.disposition == "attachment" or is_envelope(part.content_type, part.filename, part.begin())
+        return [] if is_file else [self._text_piece(part)]
 
     def _text_piece(self, part: Part) -> _Piece:
         self.said.add(part.index)
@@ -501,18 +508,26 @@ def _cut(text: str, limits: Limits, defects: set[str]) -> str:
     return clean(text)
 
 
-def _unreadable(
-    parts: Sequence[Part], full: str, documents: Sequence[DocumentText], defects: set[str]
-) -> UnreadableKind | None:
-    """Encrypted mail (RFC 8551, RFC 3156, or PGP in the text), and mail that is hardly more than an encrypted document.
-
-    Looked for at the top and one level down, where gateways move it to add a footer, and in a container; not in what is
-    forwarded.
-    """
+def _not_forwarded(parts: Sequence[Part]) -> Iterator[Part]:
+    """The parts of the message itself, without those of messages inside it. A part stands behind the one that holds it."""
+    forwarded: set[int] = set()
     for part in parts:
-        holder = parts[part.parent] if part.parent is not None else None
-        if (part.depth > 1 and not part.in_container) or (holder is not None and holder.is_message):
-            continue
+        if part.parent is not None and (parts[part.parent].is_message or part.parent in forwarded):
+            forwarded.add(part.index)
+        else:
+            yield part
+
+
+def _unreadable(
+    parts: Sequence[Part], subject: str, full: str, documents: Sequence[DocumentText], defects: set[str]
+) -> UnreadableKind | None:
+    """Encrypted mail (RFC 8551, RFC 3156, or PGP in the text), mail that is hardly more than an encrypted document, and
+    the notice of a message that is to be collected elsewhere.
+
+    Looked for in multiparts too, into which gateways move it, one to add a banner and the next a footer, and in containers;
+    not in what is forwarded.
+    """
+    for part in _not_forwarded(parts):
         protocol = part.parameters.get("protocol", "").lower()
         if part.content_type == "multipart/encrypted":
             return "smime" if "pkcs7" in protocol else "pgp"
@@ -524,5 +539,14 @@ def _unreadable(
             return "smime"
     if _PGP_BLOCK.search(full):
         return "pgp"
-    locked = "DocumentEncrypted" in defects and not documents and len(words(full)) <= _COVERING_WORDS
-    return "document" if locked else None
+    if any(says_something(document.text) for document in documents):
+        return None
+    if "DocumentEncrypted" in defects and (len(words(full)) <= _COVERING_WORDS or not says_something(full)):
+        return "document"
+    return "portal" if is_notice(subject, full) and _leads_elsewhere(parts) else None
+
+
+def _leads_elsewhere(parts: Sequence[Part]) -> bool:
+    """Whether there is a link, in the text or behind it, or a page attached."""
+    texts = [part for part in parts if part.content_type.startswith("text/")]
+    return any(re.search(r"(?i)https?:|\bwww\.", part.text(set())) for part in texts)

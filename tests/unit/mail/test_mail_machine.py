@@ -6,9 +6,14 @@ from intake_bot.mail.bounces import FailedRecipient
 from intake_bot.mail.limits import Limits
 from intake_bot.mail.reading import Reading, read
 
+ACCOUNT = "A parent told us that on Friday a coach shouted at her son. The boy is nine. Please ring us."
+
 
 def read_with(
-    *headers: str, envelope_from: str = "head@oakfield.example", body: str = "It happened on Friday."
+    *headers: str,
+    envelope_from: str = "head@oakfield.example",
+    envelope_to: str = "lado@council.example",
+    body: str = "It happened on Friday.",
 ) -> Reading:
     lines = list(headers)
     for name, value in (("From", "Jane <head@oakfield.example>"), ("Subject", "Advice please")):
@@ -17,7 +22,7 @@ def read_with(
     return read(
         ("\r\n".join(lines) + f"\r\n\r\n{body}\r\n").encode(),
         envelope_from=envelope_from,
-        envelope_to=["lado@council.example"],
+        envelope_to=[envelope_to],
         authserv_id=None,
         own_addresses={"lado@council.example"},
         limits=Limits(),
@@ -74,6 +79,7 @@ def test_is_about_our_mail_and_opens_no_case(header: str, reason: str) -> None:
         ("From: Copier <copier-2@oakfield.example>", "apparatus"),
         ("X-Mailer: HP Digital Sending Device", "apparatus"),
         ("Content-Type: text/calendar; method=REPLY", "calendar_reply"),
+        ("From: Oakfield Juniors <bounce@club.example>", "bounce_address"),
     ],
 )
 def test_is_marked_and_may_be_a_consultation(header: str, reason: str) -> None:
@@ -131,6 +137,114 @@ def test_an_everyday_word_is_a_vacation_reply_where_it_answers_something(subject
     mark = read_with(f"Subject: {subject}", "In-Reply-To: <out-1@council.example>").machine
     assert mark is not None
     assert (mark.reason, mark.opens_case, mark.for_a_person) == ("vacation_subject", False, True)
+
+
+class TestASubjectAlone:
+    """In what answers nothing and bears no mark, a subject may be a portal's or a person's: then a case is opened."""
+
+    @pytest.mark.parametrize("envelope_from", ["no-reply@portal.example", "<>"])
+    @pytest.mark.parametrize(
+        "subject",
+        [
+            "Automatic message: safeguarding concern form",
+            "Automated message - new concern",
+            "Away message: coach",
+            "OOO: allegation against coach",
+            "Out of office: coach at the away match",
+        ],
+    )
+    @pytest.mark.parametrize("mark", [(), ("Auto-Submitted: auto-generated",)])
+    def test_opens_a_case_unacknowledged(self, subject: str, envelope_from: str, mark: tuple[str, ...]) -> None:
+        found = read_with(f"Subject: {subject}", *mark, envelope_from=envelope_from, body=ACCOUNT).machine
+        assert found is not None
+        assert found.opens_case
+
+    @pytest.mark.parametrize("subject", ["Automatic reply: concern", "Autoresponse: form 17"])
+    def test_opens_a_case_where_an_account_stands_below_it(self, subject: str) -> None:
+        found = read_with(f"Subject: {subject}", body=ACCOUNT).machine
+        assert found is not None
+        assert (found.reason, found.opens_case) == ("vacation_subject", True)
+
+    @pytest.mark.parametrize(
+        ("subject", "body"),
+        [
+            ("OOO: Advice", "I am out of the office until Monday with limited access to email."),
+            ("OOO", "I'm on annual leave. Ring the office if a child is at risk."),
+            ("Out of office: Advice", "Thank you for your email. I am currently on maternity leave."),
+            ("Out of Office: Advice", "Jane Archer is out of the office until 3 March."),
+            ("Away message: Advice", "We are away until Monday."),
+            ("Automatic message: Advice", "The school is closed until 3 March. This is an automatic response."),
+            ("Out of office: Advice", "Ich bin bis Montag nicht im Büro."),
+            ("Automatic reply: Advice", "Thank you for contacting Oakfield School. We will respond within two days."),
+            ("Auto-Reply: Advice", "I have now left the school. Please write to the office."),
+            ("Automatic reply: Advice", ""),
+            ("Automatische Antwort: Advice", "Vielen Dank."),
+        ],
+    )
+    @pytest.mark.parametrize("envelope_from", ["head@oakfield.example", "<>"])
+    def test_is_a_vacation_reply_where_it_says_so_itself(self, subject: str, body: str, envelope_from: str) -> None:
+        found = read_with(f"Subject: {subject}", envelope_from=envelope_from, body=body).machine
+        assert found is not None
+        assert (found.reason, found.opens_case, found.for_a_person) == ("vacation_subject", False, True)
+
+    @pytest.mark.parametrize(
+        "evidence",
+        [
+            {"envelope_to": "lado+k2v9@council.example"},
+            {"header": "References: <out-1@council.example>"},
+            {"header": "To: LADO <lado+k2v9@council.example>"},
+        ],
+    )
+    def test_is_a_vacation_reply_where_it_answers_a_letter(self, evidence: dict[str, str]) -> None:
+        header = evidence.get("header", "X-Nothing: 1")
+        envelope_to = evidence.get("envelope_to", "lado@council.example")
+        found = read_with("Subject: OOO: Advice", header, envelope_to=envelope_to, body="Please ring.").machine
+        assert found is not None
+        assert not found.opens_case
+
+    def test_a_long_account_by_somebody_away_opens_a_case(self) -> None:
+        found = read_with("Subject: OOO: allegation", body=f"I am out of the office. {ACCOUNT} " * 8).machine
+        assert found is not None
+        assert found.opens_case
+
+
+class TestWordsOfABounce:
+    """Portals write from the null sender and from bounce addresses, and their forms may say that mail did not arrive."""
+
+    @pytest.mark.parametrize("envelope_from", ["", "<>", "bounce@portal.example"])
+    @pytest.mark.parametrize("sender", ["no-reply@portal.example", "bounce@portal.example"])
+    def test_a_portals_form_opens_a_case(self, envelope_from: str, sender: str) -> None:
+        words = f"Our earlier e-mail to you could not be delivered, so I use this form. {ACCOUNT}"
+        found = read_with(f"From: {sender}", "Subject: New concern", envelope_from=envelope_from, body=words).machine
+        assert found is not None
+        assert found.opens_case
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "Your message could not be delivered.",
+            "Your message wasn't delivered: delivery has failed.",
+            "The message below could not be delivered.\r\n\r\nMessage-ID: <out-1@council.example>",
+            "It could not be delivered to one or more recipients: 550 5.1.1 unknown",
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("sender", "envelope_from"), [("admin@isp.example", "<>"), ("bounce@isp.example", "bounce@isp.example")]
+    )
+    def test_a_report_in_words_is_a_bounce(self, body: str, sender: str, envelope_from: str) -> None:
+        found = read_with(f"From: {sender}", "Subject: Problem", envelope_from=envelope_from, body=body).machine
+        assert found is not None
+        assert (found.reason, found.opens_case) == ("bounce", False)
+
+    def test_a_report_from_a_bounce_address_is_one_inside_a_gateways_wrapping_too(self) -> None:
+        report = "Content-Type: multipart/report; report-type=delivery-status; boundary=r"
+        found = read_with(
+            "From: bounce@isp.example",
+            "Content-Type: multipart/mixed; boundary=b",
+            body=f"--b\r\n{report}\r\n\r\n--r\r\n\r\nnot here\r\n--r--\r\n--b--",
+        ).machine
+        assert found is not None
+        assert found.reason == "dsn"
 
 
 @pytest.mark.parametrize("null", ["", "<>"])
