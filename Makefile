@@ -47,6 +47,7 @@ check: $(VENV)/.installed-dev
 bench: $(VENV)/.installed
 	$(BIN)/python bench/intake.py
 	$(BIN)/python bench/record.py $(ARGS)
+	$(BIN)/python bench/triage_speed.py
 
 # Not in the lock: it is large, and needed for nothing else.
 fuzz: $(VENV)/.installed-dev
