@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from intake_bot.casework.desk import Actor, CaseCard, CaseView, Notice, NoticeKind, Posted
+from intake_bot.casework.desk import READ_WHOLE, Actor, CaseCard, CaseView, Notice, NoticeKind, Posted
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.vocabulary import DeadlineState
 from triage.suggestion import Polarity, Suggestion
@@ -165,6 +165,8 @@ def print_case(view: CaseView, zone: ZoneInfo, console: Console | None = None) -
         arrow = "from" if message.direction == "in" else f"to {', '.join(message.recipients) or 'nobody'}, from"
         console.rule(Text(f"{arrow} {message.sender}, {say_time(message.received_at, zone)}"), align="left")
         console.print(Text(message.subject, style="bold"))
+        if message.read_whole:
+            console.print(Text(READ_WHOLE, style="dim"))
         if message.is_evidence_text and view.suggestion is not None:
             console.print(suggestion_text(view.suggestion, message.text))
         else:

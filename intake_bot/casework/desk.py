@@ -110,6 +110,8 @@ class MessageView:
     attachments: tuple[str, ...]
     is_evidence_text: bool
     recipients: tuple[str, ...] = ()
+    read_whole: bool = False
+    """``text`` is all of the message, for that is what triage read: not every word of it need be the sender's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,9 @@ class CaseView:
     """References of cases that this one may belong to."""
     history: tuple[str, ...] = ()
     """What was done with the case, a sentence each, oldest first."""
+
+
+READ_WHOLE = "Triage read all of this message, what it answers too: not every word is the sender's."
 
 
 class NoticeKind(StrEnum):

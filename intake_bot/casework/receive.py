@@ -22,6 +22,7 @@ from intake_bot.casework import deadlines, desk_queue, directory, undelivered
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW, TRIAGE, Practice
 from intake_bot.casework.sectors import sector_of
+from intake_bot.casework.text_read import FULL_TEXT, NEW_WORDS, is_shortened
 from intake_bot.casework.vocabulary import DOCUMENT_FAULTS, Remark, Status
 from storage import audit, outbox, spool
 from storage.ids import REFERENCE_ALPHABET, REFERENCE_LENGTH, new_id, new_reference
@@ -71,11 +72,13 @@ class Incoming:
     answers: tuple[str, ...] = ()
     """For machine-sent answers: the Message-IDs that they are about."""
     still_trying: bool = False
+    """A report that a letter of ours is delayed: whoever sent it goes on trying."""
     null_sender: bool = False
     """It came from the null sender, as reports of mail systems do."""
     addressed_to: tuple[str, ...] = ()
     """The addresses of To and Cc: a redirection on the way changes ``recipients``, and leaves these."""
-    """A report that a letter of ours is delayed: whoever sent it goes on trying."""
+    history_by_us: bool = False
+    """The nearest old message under the new words names us as its author."""
     sender_trust: str = "none"
     unreadable: str | None = None
     defects: tuple[str, ...] = ()
@@ -143,21 +146,44 @@ def place(session: Session, practice: Practice, incoming: Incoming) -> Placement
     return Placement(Outcome.OPENED, remarks=tuple(dict.fromkeys(remarks)), proposed=tuple(proposed.items()))
 
 
+def which_text(session: Session, practice: Practice, incoming: Incoming) -> str:
+    """Which text triage should read: the new words where what was taken off is a letter of ours or of a case, else all.
+
+    What lies under a first message to us is new to us, whatever it is to its writer: the officer may have been added to a
+    conversation, and the allegation stand in what is answered. A subject that begins as a reply's proves nothing.
+    """
+    if incoming.history_by_us or not is_shortened(incoming.body_text, incoming.full_text, incoming.signature_text):
+        return NEW_WORDS
+    answered = incoming.in_reply_to or incoming.references[-1:]
+    if not answered:
+        return FULL_TEXT
+    keys = [practice.mail_key(message_id) for message_id in answered]
+    held = select(Message.id).where(col(Message.rfc_key).in_(keys), col(Message.case_id).is_not(None)).limit(1)
+    return FULL_TEXT if session.exec(held).first() is None else NEW_WORDS
+
+
 def file(
-    session: Session, practice: Practice, incoming: Incoming, suggestion: Suggestion | None, *, now: datetime
+    session: Session,
+    practice: Practice,
+    incoming: Incoming,
+    suggestion: Suggestion | None,
+    *,
+    now: datetime,
+    read: str = NEW_WORDS,
 ) -> Filed | None:
     """Put a message where it belongs, with everything that follows from it, in the caller's one transaction.
 
     For a new case: the case, the message, the suggestion, the triage deadline and its reminders, the acknowledgement, the
-    card, the audit entries. Gives None where another worker has dealt with the same spool row meanwhile.
+    card, the audit entries. ``read`` is which text the suggestion was made from. Gives None where another worker has dealt
+    with the same spool row meanwhile.
     """
     # Each step says itself when its rows must be there; looking for them before each question costs more than the answer.
     with session.no_autoflush:
-        return _file(session, practice, incoming, suggestion, now=now)
+        return _file(session, practice, incoming, suggestion, read=read, now=now)
 
 
 def _file(
-    session: Session, practice: Practice, incoming: Incoming, suggestion: Suggestion | None, *, now: datetime
+    session: Session, practice: Practice, incoming: Incoming, suggestion: Suggestion | None, *, read: str, now: datetime
 ) -> Filed | None:
     placement = place(session, practice, incoming)
     if placement.outcome is Outcome.DUPLICATE:
@@ -186,7 +212,7 @@ def _file(
     match placement.outcome:
         case Outcome.OPENED:
             assert case_id is not None  # noqa: S101 (made above)
-            return _open_case(session, practice, incoming, placement, suggestion, case_id=case_id, now=now)
+            return _open_case(session, practice, incoming, placement, suggestion, read=read, case_id=case_id, now=now)
         case Outcome.JOINED | Outcome.VERSION:
             return _join_case(session, practice, incoming, placement, now=now)
         case _:
@@ -214,6 +240,7 @@ def _open_case(
     placement: Placement,
     suggestion: Suggestion | None,
     *,
+    read: str,
     case_id: str,
     now: datetime,
 ) -> Filed:
@@ -244,7 +271,7 @@ def _open_case(
     _add_message(session, practice, incoming, case, opened=True)
     _add_participant(session, practice, case, incoming)
     if suggestion is not None:
-        _add_suggestion(session, practice, case, incoming, suggestion, now=now)
+        _add_suggestion(session, practice, case, incoming, suggestion, read=read, now=now)
     for other_id, why in placement.proposed:
         session.add(Link(case_id=case.id, other_case_id=other_id, why=why, created_at=now))
     audit.record(
@@ -543,7 +570,14 @@ def _add_participant(session: Session, practice: Practice, case: Case, incoming:
 
 
 def _add_suggestion(
-    session: Session, practice: Practice, case: Case, incoming: Incoming, suggestion: Suggestion, *, now: datetime
+    session: Session,
+    practice: Practice,
+    case: Case,
+    incoming: Incoming,
+    suggestion: Suggestion,
+    *,
+    read: str,
+    now: datetime,
 ) -> None:
     row_id = new_id(now)
     session.add(
@@ -561,7 +595,7 @@ def _add_suggestion(
             flags=[str(flag) for flag in suggestion.flags],
             missing=[str(datum) for datum in suggestion.missing],
             content=practice.vault.seal_json(
-                Place("suggestions", row_id, "content", case.id), suggestion.to_json(), key=case.key_id
+                Place("suggestions", row_id, "content", case.id), suggestion.to_json() | {"read": read}, key=case.key_id
             ),
         )
     )

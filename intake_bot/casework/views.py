@@ -13,7 +13,7 @@ from intake_bot.casework.desk import Actor, CaseCard, CaseView, DecisionView, Du
 from intake_bot.casework.history import history
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.practice import Practice
-from intake_bot.casework.text_read import located, text_read
+from intake_bot.casework.text_read import FULL_TEXT, NEW_WORDS, Parts, located, parts_read, text_read
 from intake_bot.casework.vocabulary import DeadlineState, DecisionKind, Remark, ReminderState, Status
 from storage import audit, outbox, spool
 from storage.claims import PARKED
@@ -114,6 +114,8 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
     for row in _messages_of(session, case.id):
         content = _content(practice, row)
         documents = content.get("documents", ())
+        is_evidence_text = suggestion is not None and suggestion.message_id == row.id
+        read = _text_read_for(practice, suggestion) if suggestion is not None and is_evidence_text else NEW_WORDS
         messages.append(
             MessageView(
                 id=row.id,
@@ -123,10 +125,11 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
                 machine_sent=row.machine_sent,
                 received_at=row.received_at,
                 subject=content["subject"] or "",
-                text=purged or text_read(content["body_text"], content.get("signature_text", ""), documents),
+                text=purged or text_read(*_parts(content, read)),
                 full_text=purged or text_read(content["full_text"], "", documents),
                 attachments=tuple(attachment["filename"] for attachment in content["attachments"]),
-                is_evidence_text=suggestion is not None and suggestion.message_id == row.id,
+                is_evidence_text=is_evidence_text,
+                read_whole=read == FULL_TEXT,
                 recipients=tuple(content["recipients"]),
             )
         )
@@ -414,16 +417,29 @@ def _suggestion(practice: Practice, row: SuggestionRow) -> Suggestion:
 
 
 def _suggestion_json(session: Session, practice: Practice, row: SuggestionRow) -> dict[str, Any]:
-    """The published shape, its evidence pointing into the body or into a document."""
+    """The published shape, with the text that was ``read``: its evidence points into that one, or into a document."""
     suggestion = _suggestion(practice, row).to_json()
     content = _content(practice, session.get_one(Message, row.message_id))
-    found = located(
-        suggestion["evidence"],
+    read = _text_read_for(practice, row)
+    return suggestion | {"evidence": located(suggestion["evidence"], *_parts(content, read)), "read": read}
+
+
+def _text_read_for(practice: Practice, row: SuggestionRow) -> str:
+    """Which text of its message a suggestion was made from."""
+    if not row.content:
+        return NEW_WORDS
+    place = Place("suggestions", row.id, "content", row.case_id)
+    return str(practice.vault.open_json(place, row.content).get("read", NEW_WORDS))
+
+
+def _parts(content: dict[str, Any], read: str) -> Parts:
+    return parts_read(
+        read,
         content["body_text"] or "",
+        content["full_text"] or "",
         content.get("signature_text", ""),
         content.get("documents", ()),
     )
-    return suggestion | {"evidence": found}
 
 
 def _coded_suggestion(row: SuggestionRow) -> Suggestion:

@@ -22,7 +22,7 @@ from slack_sdk.models.blocks import (
 from slack_sdk.models.views import View
 
 from intake_bot.casework.acts import Decide
-from intake_bot.casework.desk import Actor, CaseCard, CaseView, MessageView
+from intake_bot.casework.desk import READ_WHOLE, Actor, CaseCard, CaseView, MessageView
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.officer import problems
 from intake_bot.casework.vocabulary import DecisionKind
@@ -246,6 +246,7 @@ def _message(message: MessageView, suggestion: Suggestion | None) -> list[Piece]
             ("Sent by a machine", message.machine_sent or ""),
             ("Subject", message.subject),
             ("Attachments (not scanned)", "; ".join(message.attachments)),
+            ("", READ_WHOLE if message.read_whole else ""),
             ("", "What spoke for the suggestion is »bold«, what spoke against it »struck«." if evidence else ""),
         ),
         Piece("\n"),

@@ -150,7 +150,7 @@ def test_a_new_case_has_everything_that_follows_from_it(desk: Desk) -> None:
         ("at", "2026-11-30T16:40:00Z", "waiting"),
         ("after", "2026-11-30T17:40:00Z", "waiting"),
     ]
-    assert case["suggestion"] == SUGGESTION.to_json()
+    assert case["suggestion"] == SUGGESTION.to_json() | {"read": "new_words"}
     (letter,) = desk.letters()
     assert letter.content["to"] == "dsl@school.example"
     assert "Monday 30 November 2026 at 16:40" in letter.content["text"]
@@ -184,6 +184,47 @@ def test_documents_are_shown_with_the_evidence_that_lies_in_them(desk: Desk) -> 
         view = views.whole(session, desk.practice, session.get_one(Case, filed.case_id))
     assert view.suggestion is not None
     assert [view.messages[0].text[e.start : e.end] for e in view.suggestion.evidence] == ["grabbed", "grabbed"]
+
+
+HISTORY = "Copying in the officer.\n\nFrom: Sally Moss <sally@home.example>\n\nThe coach shouted at my son."
+
+
+@pytest.mark.parametrize(
+    ("facts", "read"),
+    [
+        ({"in_reply_to": ("<unseen@home.example>",)}, "full_text"),
+        ({"references": ("<first@school.example>", "<unseen@home.example>")}, "full_text"),
+        ({"subject": "Re: a coach"}, "full_text"),
+        ({"in_reply_to": ("<first@school.example>",)}, "new_words"),
+        ({"references": ("<unseen@home.example>", "<first@school.example>")}, "new_words"),
+        ({"history_by_us": True}, "new_words"),
+        # Nothing was taken off but the signature.
+        ({"full_text": "Copying in the officer.\n\nJane"}, "new_words"),
+    ],
+)
+def test_triage_reads_history_that_is_new_to_us(desk: Desk, facts: dict[str, Any], read: str) -> None:
+    desk.opened(message_id="<first@school.example>")
+    plain = {"body_text": "Copying in the officer.", "signature_text": "Jane", "full_text": HISTORY}
+    incoming = desk.incoming(sender="head@other.example", **(plain | facts))
+    with desk.database.read() as session:
+        assert receive.which_text(session, desk.practice, incoming) == read
+
+
+def test_evidence_points_into_the_text_that_was_read_and_officers_see_that_one(desk: Desk) -> None:
+    start = HISTORY.index("shouted")
+    suggestion = replace(SUGGESTION, evidence=(Evidence(start, start + 7, "shouted", "emotional", Polarity.FOR),))
+    incoming = desk.incoming(body_text="Copying in the officer.", full_text=HISTORY, signature_text="Jane")
+    with desk.database.write() as session:
+        filed = receive.file(session, desk.practice, incoming, suggestion, now=FRIDAY_1640, read="full_text")
+    assert filed is not None
+    shown = desk.show(filed)
+    (found,) = shown["suggestion"]["evidence"]
+    assert shown["suggestion"]["read"] == "full_text"
+    assert shown["messages"][0]["full_text"][found["start"] : found["end"]] == "shouted"
+    with desk.database.read() as session:
+        view = views.whole(session, desk.practice, session.get_one(Case, filed.case_id))
+    assert view.messages[0].read_whole
+    assert view.messages[0].text[start : start + 7] == "shouted"
 
 
 @pytest.mark.parametrize(
