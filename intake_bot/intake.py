@@ -20,7 +20,7 @@ from intake_bot.casework import desk_queue, officer
 from intake_bot.casework.acts import Act
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
-from intake_bot.casework.receive import Filed, Incoming, file, place, which_text
+from intake_bot.casework.receive import Filed, Incoming, file, is_for_an_officer, place, which_text
 from intake_bot.casework.text_read import NEW_WORDS, parts_read, text_read
 from intake_bot.mail.addresses import is_plain
 from intake_bot.mail.machine import is_null_sender
@@ -52,6 +52,8 @@ class Verifier(Protocol):
 
     async def verdict(self, raw: bytes, envelope: dict[str, Any]) -> Trust: ...
 
+
+_TRIAGED = frozenset({Outcome.OPENED, Outcome.JOINED, Outcome.VERSION})
 
 Interpret = Callable[[bytes], Act]
 """What an officer asked for, from a Slack payload. Raises ValueError on a foreign one."""
@@ -113,7 +115,7 @@ class IntakeWorker:
         if self.verifier is not None and incoming.sender_trust == "none":
             incoming = replace(incoming, sender_trust=await self._verdict(self.verifier, arrival))
         suggestion, read = None, NEW_WORDS
-        # Triage takes longest: it is asked for where a case is opened, and nowhere else.
+        # Triage takes longest: it is asked for before the transaction, and not about copies and machines' reports.
         if self.triager is not None:
             to_read = await asyncio.to_thread(self._to_triage, incoming)
             if to_read is not None:
@@ -144,7 +146,8 @@ class IntakeWorker:
     def _to_triage(self, incoming: Incoming) -> str | None:
         """Which text triage is to read; None for what it is not asked about."""
         with self.database.read() as session:
-            if place(session, self.practice, incoming).outcome is not Outcome.OPENED:
+            outcome = place(session, self.practice, incoming).outcome
+            if outcome not in _TRIAGED or (outcome is not Outcome.OPENED and not is_for_an_officer(incoming)):
                 return None
             return which_text(session, self.practice, incoming)
 

@@ -115,7 +115,8 @@ def notice_sentence(notice: Notice, zone: ZoneInfo) -> str:
             concluded = (
                 " The case is concluded: see whether it must be taken up again." if notice.code == "concluded" else ""
             )
-            return f"{notice.reference or 'A case'}: {what} has come. {owner}{concluded}"
+            urgent = f"URGENT ({', '.join(flag.label for flag in notice.urgent)}): " if notice.urgent else ""
+            return f"{urgent}{notice.reference or 'A case'}: {what} has come. {owner}{concluded}"
         case NoticeKind.CAPPED:
             return (
                 f"{notice.reference or 'A case'}: not acknowledged, since its address has had its fill of automatic "
@@ -167,8 +168,9 @@ def print_case(view: CaseView, zone: ZoneInfo, console: Console | None = None) -
         console.print(Text(message.subject, style="bold"))
         if message.read_whole:
             console.print(Text(READ_WHOLE, style="dim"))
-        if message.is_evidence_text and view.suggestion is not None:
-            console.print(suggestion_text(view.suggestion, message.text))
+        suggestion = view.suggestion if message.is_evidence_text else message.suggestion
+        if suggestion is not None:
+            console.print(suggestion_text(suggestion, message.text))
         else:
             console.print(Text(message.text))
         for name in message.attachments:

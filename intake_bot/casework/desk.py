@@ -112,6 +112,8 @@ class MessageView:
     recipients: tuple[str, ...] = ()
     read_whole: bool = False
     """``text`` is all of the message, for that is what triage read: not every word of it need be the sender's."""
+    suggestion: Suggestion | None = None
+    """What triage made of a message that joined the case later. Its evidence points into ``text``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ class Notice:
     count: int = 1
     code: str | None = None
     """A fixed word for what went wrong, for alerts."""
+    urgent: tuple[Flag, ...] = ()
+    """What a duty officer must see first of a message that joined."""
 
 
 @dataclass(frozen=True, slots=True)

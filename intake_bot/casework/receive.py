@@ -32,6 +32,7 @@ from storage.tables import Case, Link, Message, Outgoing, Participant, Suggestio
 from storage.vault import Place
 from triage.no_names import asks_for_no_names
 from triage.suggestion import Suggestion
+from triage.vocabulary import URGENT_FLAGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,11 @@ def place(session: Session, practice: Practice, incoming: Incoming) -> Placement
     return Placement(Outcome.OPENED, remarks=tuple(dict.fromkeys(remarks)), proposed=tuple(proposed.items()))
 
 
+def is_for_an_officer(incoming: Incoming) -> bool:
+    """Whether somebody's words may be in it: not in what a mail system says of a letter, or for a person who is away."""
+    return incoming.machine_opens_case and incoming.machine_reason not in _BOUNCES
+
+
 def which_text(session: Session, practice: Practice, incoming: Incoming) -> str:
     """Which text triage should read: the new words where what was taken off is a letter of ours or of a case, else all.
 
@@ -214,7 +220,7 @@ def _file(
             assert case_id is not None  # noqa: S101 (made above)
             return _open_case(session, practice, incoming, placement, suggestion, read=read, case_id=case_id, now=now)
         case Outcome.JOINED | Outcome.VERSION:
-            return _join_case(session, practice, incoming, placement, now=now)
+            return _join_case(session, practice, incoming, placement, suggestion, read=read, now=now)
         case _:
             _add_message(session, practice, incoming, None)
             audit.record(
@@ -340,11 +346,21 @@ def _beyond_the_usual(session: Session, practice: Practice, incoming: Incoming, 
 
 
 def _join_case(
-    session: Session, practice: Practice, incoming: Incoming, placement: Placement, *, now: datetime
+    session: Session,
+    practice: Practice,
+    incoming: Incoming,
+    placement: Placement,
+    suggestion: Suggestion | None,
+    *,
+    read: str,
+    now: datetime,
 ) -> Filed:
     case = session.get_one(Case, placement.case_id, with_for_update=True)
     version_of = placement.same_as if placement.outcome is Outcome.VERSION else None
     _add_message(session, practice, incoming, case, version_of=version_of)
+    if suggestion is not None:
+        _add_suggestion(session, practice, case, incoming, suggestion, read=read, now=now)
+    urgent = tuple(flag for flag in suggestion.flags if flag in URGENT_FLAGS) if suggestion else ()
     audit.record(
         session,
         case.id,
@@ -355,13 +371,14 @@ def _join_case(
         detail={"message": incoming.id} | ({"version_of": version_of} if version_of else {}),
     )
     desk_queue.update_card(session, practice, case, now=now)
-    if incoming.machine_opens_case and incoming.machine_reason not in _BOUNCES:
+    if is_for_an_officer(incoming):
         # A card that changes rings no bell, and what has come may be worse than what came first.
         notice = Notice(
             NoticeKind.JOINED,
             reference=case.reference,
             owner=Actor.parse(case.officer) if case.officer else None,
             code="concluded" if case.status == Status.CONCLUDED else "version" if version_of else "joined",
+            urgent=urgent,
         )
         desk_queue.post_notice(session, practice, notice, key=f"joined:{incoming.id}", now=now, case_id=case.id)
     return Filed(placement.outcome, incoming.id, case.id, case.reference)

@@ -55,10 +55,19 @@ def find(session: Session, text: str) -> Case | None:
     return session.exec(select(Case).where((col(Case.reference) == wanted) | (col(Case.id) == wanted))).one_or_none()
 
 
-def latest_suggestion(session: Session, case_id: str) -> SuggestionRow | None:
-    return session.exec(
-        select(SuggestionRow).where(col(SuggestionRow.case_id) == case_id).order_by(col(SuggestionRow.id).desc())
-    ).first()
+def suggestions(session: Session, case_id: str) -> tuple[SuggestionRow | None, list[SuggestionRow]]:
+    """The suggestion that stands, made from the message that opened the case, and those of what joined it, oldest first.
+
+    What joins is triaged for its flags: it may make a case more urgent, and changes no officer's view of the first.
+    """
+    rows = session.exec(
+        select(SuggestionRow, Message.opened_case)
+        .join(Message, col(Message.id) == col(SuggestionRow.message_id))
+        .where(col(SuggestionRow.case_id) == case_id)
+        .order_by(col(SuggestionRow.id))
+    ).all()
+    opening = [row for row, opened in rows if opened]
+    return opening[-1] if opening else None, [row for row, opened in rows if not opened]
 
 
 def latest_decision(session: Session, case_id: str) -> DecisionRow | None:
@@ -68,8 +77,9 @@ def latest_decision(session: Session, case_id: str) -> DecisionRow | None:
 
 
 def card(session: Session, case: Case) -> CaseCard:
-    """The case at one glance, without content."""
-    suggestion = latest_suggestion(session, case.id)
+    """The case at one glance, without content. Its flags are those of all that came."""
+    suggestion, later = suggestions(session, case.id)
+    flags = {value for row in (*([suggestion] if suggestion else []), *later) for value in row.flags}
     decision = latest_decision(session, case.id)
     arrived = (col(Message.case_id) == case.id, col(Message.direction) == "in")
     return CaseCard(
@@ -85,7 +95,7 @@ def card(session: Session, case: Case) -> CaseCard:
         category_confidence=suggestion.category_confidence if suggestion else 0.0,
         threshold=Threshold(suggestion.threshold) if suggestion else None,
         threshold_confidence=suggestion.threshold_confidence if suggestion else 0.0,
-        flags=tuple(Flag(value) for value in suggestion.flags) if suggestion else (),
+        flags=tuple(flag for flag in Flag if flag in flags),
         missing=tuple(MissingDatum(value) for value in suggestion.missing) if suggestion else (),
         due=tuple(
             DueTime(row.target, row.due_at, DeadlineState(row.state), row.met_at)
@@ -108,14 +118,15 @@ def card(session: Session, case: Case) -> CaseCard:
 def whole(session: Session, practice: Practice, case: Case) -> CaseView:
     """The case with its content, for one officer. The caller records the access. Of a purged case it says when."""
     purged = f"Purged on {say_time(case.purged_at, practice.calendar.zone)}." if case.purged_at else ""
-    suggestion = latest_suggestion(session, case.id)
+    suggestion, later = suggestions(session, case.id)
+    made_from = {row.message_id: row for row in (*later, *([suggestion] if suggestion else []))}
     decision = latest_decision(session, case.id)
     messages = []
     for row in _messages_of(session, case.id):
         content = _content(practice, row)
         documents = content.get("documents", ())
-        is_evidence_text = suggestion is not None and suggestion.message_id == row.id
-        read = _text_read_for(practice, suggestion) if suggestion is not None and is_evidence_text else NEW_WORDS
+        made = made_from.get(row.id)
+        read = _text_read_for(practice, made) if made else NEW_WORDS
         messages.append(
             MessageView(
                 id=row.id,
@@ -128,8 +139,9 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
                 text=purged or text_read(*_parts(content, read)),
                 full_text=purged or text_read(content["full_text"], "", documents),
                 attachments=tuple(attachment["filename"] for attachment in content["attachments"]),
-                is_evidence_text=is_evidence_text,
+                is_evidence_text=made is not None and made is suggestion,
                 read_whole=read == FULL_TEXT,
+                suggestion=_suggestion(practice, made) if made is not None and made is not suggestion else None,
                 recipients=tuple(content["recipients"]),
             )
         )
@@ -279,7 +291,7 @@ def parked_json(session: Session) -> list[dict[str, Any]]:
 
 def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any]:
     """The case with everything on it, for an officer. The caller records the access."""
-    suggestion = latest_suggestion(session, case.id)
+    suggestion, later = suggestions(session, case.id)
     decision = latest_decision(session, case.id)
     rows = deadlines.of_case(session, case.id)
     targets = {row.id: row.target for row in rows}
@@ -296,6 +308,10 @@ def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any
         "reply_address": None if case.purged_at else practice.reply_address(case.reply_tag),
         "messages": [_message_json(practice, row, case.reference) for row in _messages_of(session, case.id)],
         "suggestion": _suggestion_json(session, practice, suggestion) if suggestion else None,
+        "later_suggestions": [
+            {"message": row.message_id, "at": rfc3339(row.created_at)} | _suggestion_json(session, practice, row)
+            for row in later
+        ],
         "decision": decision_json(practice, decision) if decision else None,
         "deadlines": [deadline_json(row) for row in rows],
         "reminders": [reminder_json(row, case.reference, targets[row.deadline_id]) for row in reminders],

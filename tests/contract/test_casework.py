@@ -428,7 +428,7 @@ def notices(desk: Desk) -> list[Notice]:
 def test_what_joins_a_case_rings_a_bell_and_a_concluded_case_rings_louder(desk: Desk) -> None:
     first = desk.opened(body_text="First words")
     reply = {"recipients": (desk.show(first)["reply_address"],)}
-    desk.file(desk.incoming(**reply))
+    desk.file(desk.incoming(**reply), None)
     assert notices(desk) == [Notice(NoticeKind.JOINED, reference=first.reference, code="joined")]
     desk.perform(referral(first.case_id))
     desk.perform(
@@ -437,6 +437,69 @@ def test_what_joins_a_case_rings_a_bell_and_a_concluded_case_rings_louder(desk: 
     desk.file(desk.incoming(**reply))
     (louder,) = (notice for notice in notices(desk) if notice.code == "concluded")
     assert "The case is concluded" in notice_sentence(louder, desk.practice.calendar.zone)
+
+
+CALM = replace(SUGGESTION, threshold=Threshold.LOW_LEVEL, category=Category.CONDUCT, flags=(Flag.ONLINE,), evidence=())
+WORSE = replace(SUGGESTION, flags=(Flag.IMMEDIATE_DANGER, Flag.RESTRAINT), version="rules-2+test")
+
+
+def test_what_joins_makes_a_case_more_urgent_and_changes_no_view_of_the_first(desk: Desk) -> None:
+    first = desk.file(desk.incoming(), CALM)
+    reply = {"recipients": (desk.show(first)["reply_address"],)}
+    second = desk.file(desk.incoming(body_text="He has grabbed another child.", **reply), WORSE)
+    shown = desk.show(first)
+    assert shown["suggestion"] == CALM.to_json() | {"read": "new_words"}
+    assert (shown["threshold"], shown["category"], shown["category_by"]) == (
+        "low_level_concern",
+        "conduct",
+        "suggestion",
+    )
+    (later,) = shown["later_suggestions"]
+    assert (later["message"], later["version"], later["flags"]) == (
+        second.message_id,
+        "rules-2+test",
+        ["immediate_danger", "restraint"],
+    )
+    with desk.database.read() as session:
+        case = session.get_one(Case, first.case_id)
+        view = views.whole(session, desk.practice, case)
+    assert view.card.flags == (Flag.IMMEDIATE_DANGER, Flag.RESTRAINT, Flag.ONLINE)
+    assert (view.card.threshold, view.suggestion) == (Threshold.LOW_LEVEL, CALM)
+    joined = next(message for message in view.messages if message.id == second.message_id)
+    assert (joined.is_evidence_text, joined.suggestion) == (False, WORSE)
+    (notice,) = notices(desk)
+    assert notice.urgent == (Flag.IMMEDIATE_DANGER,)
+    assert notice_sentence(notice, desk.practice.calendar.zone).startswith(f"URGENT ({Flag.IMMEDIATE_DANGER.label}): ")
+
+
+def test_what_joins_never_makes_a_case_less_urgent(desk: Desk) -> None:
+    first = desk.file(desk.incoming(), WORSE)
+    reply = {"recipients": (desk.show(first)["reply_address"],)}
+    for suggestion in (CALM, None):
+        desk.file(desk.incoming(**reply), suggestion)
+        with desk.database.read() as session:
+            card = views.card(session, session.get_one(Case, first.case_id))
+        assert set(WORSE.flags) <= set(card.flags)
+        assert card.threshold is Threshold.MEETS
+    assert [notice.urgent for notice in notices(desk)] == [(), ()]
+
+
+def test_a_decision_stands_beside_the_first_suggestion_whatever_joined(desk: Desk) -> None:
+    first = desk.file(desk.incoming(), CALM)
+    desk.file(desk.incoming(recipients=(desk.show(first)["reply_address"],)), WORSE)
+    desk.perform(referral(first.case_id))
+    assert desk.show(first)["decision"]["suggestion_version"] == CALM.version
+    with desk.database.read() as session:
+        (pair,) = agreement.pairs(session)
+    assert pair.missed
+    desk.file(desk.incoming(recipients=(desk.show(first)["reply_address"],)), WORSE)
+    assert desk.show(first)["decision"]["decision"] == "referral"
+
+
+def test_a_notice_of_the_version_before_is_still_read(desk: Desk) -> None:
+    old = desk_queue.notice_to_json(Notice(NoticeKind.JOINED, code="joined"))
+    del old["urgent"]
+    assert desk_queue.notice_from_json(old) == Notice(NoticeKind.JOINED, code="joined")
 
 
 def test_a_case_s_address_counts_where_a_redirection_left_it(desk: Desk) -> None:
