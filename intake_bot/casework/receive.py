@@ -142,6 +142,8 @@ def place(session: Session, practice: Practice, incoming: Incoming) -> Placement
         if _may_join(session, practice, incoming, case_id):
             return Placement(Outcome.JOINED, case_id)
         proposed.setdefault(case_id, "sender_trust_fail" if incoming.sender_trust == "fail" else "not_a_participant")
+    for case_id in _cases_of_the_thread(session, practice, incoming):
+        proposed.setdefault(case_id, "same_thread")
     if proposed:
         remarks.append(Remark.PROPOSED_LINK)
     return Placement(Outcome.OPENED, remarks=tuple(dict.fromkeys(remarks)), proposed=tuple(proposed.items()))
@@ -409,8 +411,7 @@ def _cases_named(session: Session, practice: Practice, incoming: Incoming) -> li
     if tags:
         for case_id in session.exec(select(Case.id).where(col(Case.reply_tag).in_(tags))):
             found[case_id] = None
-    answered = [*incoming.in_reply_to, *reversed(incoming.references)]
-    keys = list(dict.fromkeys(practice.mail_key(message_id) for message_id in answered))
+    keys = _answered_keys(practice, incoming)
     if keys:
         rows = session.exec(
             select(Message.rfc_key, Message.case_id).where(
@@ -422,6 +423,41 @@ def _cases_named(session: Session, practice: Practice, incoming: Incoming) -> li
                 if rfc_key == key and holder is not None:
                     found[holder] = None
     return list(found)
+
+
+def _answered_keys(practice: Practice, incoming: Incoming) -> list[str]:
+    """The messages that this one says it answers, nearest first."""
+    answered = [*incoming.in_reply_to, *reversed(incoming.references)]
+    return list(dict.fromkeys(practice.mail_key(message_id) for message_id in answered))
+
+
+def _root_key(practice: Practice, incoming: Incoming) -> str | None:
+    root = (*incoming.references[:1], *incoming.in_reply_to[:1])
+    return practice.mail_key(root[0]) if root else None
+
+
+def _cases_of_the_thread(session: Session, practice: Practice, incoming: Incoming) -> Sequence[str]:
+    """The newest cases with an answer to a message that this one answers too, on which its sender takes part.
+
+    The message that both answer may never have come to us. It is a proposal: a thread may have gone on to another child.
+    """
+    key = _sender_key(practice, incoming)
+    keys = _answered_keys(practice, incoming)
+    if key is None or not keys or incoming.sender_trust == "fail":
+        return ()
+    found = session.exec(
+        select(Message.case_id)
+        .join(Participant, and_(col(Participant.case_id) == col(Message.case_id), col(Participant.address_key) == key))
+        .where(col(Message.root_key).in_(keys))
+        .group_by(col(Message.case_id))
+        .order_by(func.max(col(Message.received_at)).desc(), col(Message.case_id).desc())
+        .limit(MOST_SIBLINGS)
+    )
+    return [case_id for case_id in found if case_id is not None]
+
+
+MOST_SIBLINGS = 10
+"""Links proposed for one thread: each sibling has links to those before it."""
 
 
 def _may_join(session: Session, practice: Practice, incoming: Incoming, case_id: str) -> bool:
@@ -551,6 +587,7 @@ def _add_message(
             received_at=incoming.received_at,
             identity=_identity(practice, incoming),
             rfc_key=practice.mail_key(incoming.message_id) if incoming.message_id else None,
+            root_key=_root_key(practice, incoming),
             sender_key=_sender_key(practice, incoming),
             opened_case=opened,
             machine_sent=incoming.machine_reason,

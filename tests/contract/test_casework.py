@@ -327,6 +327,39 @@ def test_who_joins_a_case(desk: Desk, named_by: str, facts: dict[str, Any], outc
     assert [link["why"] for link in links] == ([why] if why else [])
 
 
+@pytest.mark.parametrize(
+    ("facts", "linked"),
+    [
+        ({"in_reply_to": ("<root@elm.example>",)}, True),
+        ({"references": ("<root@elm.example>", "<later@elm.example>")}, True),
+        ({"references": ("<older@elm.example>", "<root@elm.example>")}, True),
+        ({"in_reply_to": ("<root@elm.example>",), "sender": "DSL@School.example", "sender_trust": "pass"}, True),
+        ({"in_reply_to": ("<root@elm.example>",), "sender": "other@school.example"}, False),
+        ({"in_reply_to": ("<root@elm.example>",), "sender_trust": "fail"}, False),
+        ({"in_reply_to": ("<another@elm.example>",)}, False),
+        ({}, False),
+    ],
+)
+@pytest.mark.parametrize(
+    "first", [{"references": ("<root@elm.example>", "<x@elm.example>")}, {"in_reply_to": ("<root@elm.example>",)}]
+)
+def test_siblings_of_a_message_that_never_came_are_proposed_to_each_other(
+    desk: Desk, first: dict[str, Any], facts: dict[str, Any], linked: bool
+) -> None:
+    elder = desk.opened(**first)
+    younger = desk.opened(**facts)
+    shown = desk.show(younger)
+    proposal = {"case": elder.reference, "state": "proposed", "why": "same_thread"}
+    assert shown["links"] == ([proposal] if linked else [])
+    assert ("proposed_link" in shown["remarks"]) is linked
+
+
+def test_a_long_thread_proposes_its_newest_cases(desk: Desk) -> None:
+    filed = [desk.opened(in_reply_to=("<root@elm.example>",)) for _ in range(receive.MOST_SIBLINGS + 3)]
+    linked = {link["case"] for link in desk.show(filed[-1])["links"]}
+    assert linked == {one.reference for one in filed[2:-1]}
+
+
 def test_a_reference_in_the_subject_opens_no_door(desk: Desk) -> None:
     first = desk.opened()
     second = desk.file(desk.incoming(subject=f"Re: {first.reference}"))
