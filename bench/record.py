@@ -616,6 +616,7 @@ def message_row(
         "received_at": at,
         "identity": secrets.token_hex(32),
         "rfc_key": secrets.token_hex(32),
+        "root_key": None,
         "sender_key": secrets.token_hex(32),
         "opened_case": direction == "in",
         "sender_trust": "none",

@@ -295,7 +295,7 @@ def triage(
     """The suggestion for one text or .eml, or for many. Nothing is stored."""
     from triage import engine
 
-    load_settings(config)
+    mail = load_settings(config).mail
     loaded = engine.load()
     if jsonl:
         for number, line in enumerate(sys.stdin, 1):
@@ -313,7 +313,9 @@ def triage(
         raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as fault:
         failed(f"{source}: {fault.strerror}")
-    subject, text, sender = _text_of(raw, is_mail=source.lower().endswith(".eml"))
+    subject, text, sender = _text_of(
+        raw, is_mail=source.lower().endswith(".eml"), own_addresses={mail.address, *mail.recipients}
+    )
     suggestion = loaded.suggest(text, subject=subject, sender=sender)
     if json_:
         print_json(suggestion.to_json())
@@ -602,20 +604,25 @@ def _record_reading(house: House, what: str) -> None:
         audit.record(session, audit.SERVICE_CHAIN, at=now_utc(), actor=str(acting(None)), act="content_seen", code=what)
 
 
-def _text_of(raw: bytes, *, is_mail: bool) -> tuple[str, str, str | None]:
-    """Subject, text and sender of a file: a mail where its name or its first lines say so, else plain text."""
+def _text_of(raw: bytes, *, is_mail: bool, own_addresses: set[str]) -> tuple[str, str, str | None]:
+    """Subject, text and sender of a file: a mail where its name or its first lines say so, else plain text.
+
+    Of a mail it is what would be read if the mail opened a case.
+    """
     head = raw[:2000].lower()
     if not is_mail and not (b"\nfrom:" in b"\n" + head and (b"\nsubject:" in head or b"\nmime-version:" in head)):
         return "", raw.decode("utf-8", "replace"), None
-    from intake_bot.casework.text_read import text_read
+    from intake_bot.casework.text_read import FULL_TEXT, NEW_WORDS, is_shortened, parts_read, text_read
     from intake_bot.mail.limits import Limits, ReadingFault
     from intake_bot.mail.reading import read
 
     try:
         reading = read(
-            raw, envelope_from="", envelope_to=(), authserv_id=None, own_addresses=frozenset(), limits=Limits()
+            raw, envelope_from="", envelope_to=(), authserv_id=None, own_addresses=own_addresses, limits=Limits()
         )
     except ReadingFault as fault:
         failed(f"the mail cannot be read ({fault})")
     documents = [{"filename": item.filename, "text": item.text} for item in reading.documents]
-    return reading.subject, text_read(reading.body_text, reading.signature_text, documents), reading.sender
+    texts = (reading.body_text, reading.full_text, reading.signature_text)
+    which = FULL_TEXT if is_shortened(*texts) and not reading.history_by_us else NEW_WORDS
+    return reading.subject, text_read(*parts_read(which, *texts, documents)), reading.sender

@@ -162,6 +162,7 @@ def make_practice(settings: Settings, vault: Vault) -> Practice:
         address=settings.mail.address,
         acknowledgements_per_address=settings.mail.acknowledgements_per_address,
         acknowledgements_same_words=settings.mail.acknowledgements_same_words,
+        recipients=settings.mail.recipients,
         sender_cards_per_hour=settings.mail.sender_cards_per_hour,
         directory=DirectoryRules(
             ours=(settings.service.authority, *settings.service.local_authority_names),

@@ -20,8 +20,8 @@ from intake_bot.casework import desk_queue, officer
 from intake_bot.casework.acts import Act
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
-from intake_bot.casework.receive import Filed, Incoming, file, place
-from intake_bot.casework.text_read import text_read
+from intake_bot.casework.receive import Filed, Incoming, file, is_for_an_officer, place, which_text
+from intake_bot.casework.text_read import NEW_WORDS, parts_read, text_read
 from intake_bot.mail.addresses import is_plain
 from intake_bot.mail.machine import is_null_sender
 from intake_bot.mail.reading import Reading
@@ -52,6 +52,8 @@ class Verifier(Protocol):
 
     async def verdict(self, raw: bytes, envelope: dict[str, Any]) -> Trust: ...
 
+
+_TRIAGED = frozenset({Outcome.OPENED, Outcome.JOINED, Outcome.VERSION})
 
 Interpret = Callable[[bytes], Act]
 """What an officer asked for, from a Slack payload. Raises ValueError on a foreign one."""
@@ -112,11 +114,13 @@ class IntakeWorker:
         incoming = incoming_from(arrival, reading)
         if self.verifier is not None and incoming.sender_trust == "none":
             incoming = replace(incoming, sender_trust=await self._verdict(self.verifier, arrival))
-        suggestion = None
-        # Triage takes longest: it is asked for where a case is opened, and nowhere else.
-        if self.triager is not None and await asyncio.to_thread(self._opens_case, incoming):
-            suggestion = await self._suggest(incoming)
-        return await asyncio.to_thread(self._file, incoming, suggestion)
+        suggestion, read = None, NEW_WORDS
+        # Triage takes longest: it is asked for before the transaction, and not about copies and machines' reports.
+        if self.triager is not None:
+            to_read = await asyncio.to_thread(self._to_triage, incoming)
+            if to_read is not None:
+                suggestion, read = await self._suggest(incoming, to_read), to_read
+        return await asyncio.to_thread(self._file, incoming, suggestion, read)
 
     async def _verdict(self, verifier: Verifier, arrival: Arrival) -> Trust:
         """``none`` where it cannot be found out: the case waits for no name server."""
@@ -126,29 +130,35 @@ class IntakeWorker:
             log.warning("the sender of %s could not be verified: %s", arrival.id, failure.code)
             return "none"
 
-    async def _suggest(self, incoming: Incoming) -> Suggestion | None:
-        """A suggestion, or None: triage may fail, and the case does not wait for it."""
+    async def _suggest(self, incoming: Incoming, read: str) -> Suggestion | None:
+        """A suggestion from the text that ``read`` names, or None: triage may fail, and the case does not wait for it."""
         if self.triager is None or incoming.unreadable:
             return None
         try:
-            text = text_read(incoming.body_text, incoming.signature_text, incoming.documents)
-            return await self.triager.suggest(text, subject=incoming.subject, sender=incoming.sender)
+            parts = parts_read(
+                read, incoming.body_text, incoming.full_text, incoming.signature_text, incoming.documents
+            )
+            return await self.triager.suggest(text_read(*parts), subject=incoming.subject, sender=incoming.sender)
         except SandboxFailed as failure:
             log.warning("no suggestion for %s: %s", incoming.id, failure.code)
             return None
 
-    def _opens_case(self, incoming: Incoming) -> bool:
+    def _to_triage(self, incoming: Incoming) -> str | None:
+        """Which text triage is to read; None for what it is not asked about."""
         with self.database.read() as session:
-            return place(session, self.practice, incoming).outcome is Outcome.OPENED
+            outcome = place(session, self.practice, incoming).outcome
+            if outcome not in _TRIAGED or (outcome is not Outcome.OPENED and not is_for_an_officer(incoming)):
+                return None
+            return which_text(session, self.practice, incoming)
 
-    def _file(self, incoming: Incoming, suggestion: Suggestion | None) -> Filed | None:
+    def _file(self, incoming: Incoming, suggestion: Suggestion | None, read: str) -> Filed | None:
         try:
             with self.database.write() as session:
-                return file(session, self.practice, incoming, suggestion, now=self.clock())
+                return file(session, self.practice, incoming, suggestion, now=self.clock(), read=read)
         except IntegrityError:
             # Another worker filed the same mail between our look and our write: look again, and find it.
             with self.database.write() as session:
-                return file(session, self.practice, incoming, suggestion, now=self.clock())
+                return file(session, self.practice, incoming, suggestion, now=self.clock(), read=read)
 
     def _act(self, arrival: Arrival) -> None:
         act = self.interpret(arrival.raw)
@@ -240,6 +250,7 @@ def incoming_from(arrival: Arrival, reading: Reading) -> Incoming:
         still_trying=reading.still_trying,
         null_sender=is_null_sender(str(arrival.envelope.get("from", ""))),
         addressed_to=(*reading.to, *reading.cc),
+        history_by_us=reading.history_by_us,
         sender_trust=reading.trust,
         unreadable=reading.unreadable,
         defects=reading.defects,

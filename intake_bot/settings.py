@@ -111,13 +111,25 @@ class Relay(_Section):
 
     host: str = Field("", description="The relay's host name; empty: write .eml files instead.")
     port: int = Field(587, ge=1, le=65535, description="")
-    starttls: bool = Field(True, description="Refuse to send without a verified TLS connection.")
+    starttls: bool = Field(
+        True,
+        description="Refuse to send without a verified TLS connection. false: only without a password, or to loopback.",
+    )
     authority_file: Path | None = Field(
         None, description="The certificate authority to believe, as PEM, where it is none of the system's."
     )
     username: str = Field("", description="")
     password: SecretStr = Field(SecretStr(""), description="")
     timeout_seconds: float = Field(30, gt=0, description="")
+
+    @model_validator(mode="after")
+    def _keeps_the_password_to_itself(self) -> Relay:
+        if self.host and self.host not in LOOPBACK and not self.starttls and self.password.get_secret_value():
+            raise ValueError(
+                "the password would cross the network for all to read: set starttls = true (with authority_file where "
+                "the relay's certificate is of your own authority), or take username and password out"
+            )
+        return self
 
 
 class Mail(_Section):

@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from intake_bot.casework.desk import Actor, CaseCard, CaseView, Notice, NoticeKind, Posted
+from intake_bot.casework.desk import READ_WHOLE, Actor, CaseCard, CaseView, Notice, NoticeKind, Posted
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.vocabulary import DeadlineState
 from triage.suggestion import Polarity, Suggestion
@@ -115,7 +115,8 @@ def notice_sentence(notice: Notice, zone: ZoneInfo) -> str:
             concluded = (
                 " The case is concluded: see whether it must be taken up again." if notice.code == "concluded" else ""
             )
-            return f"{notice.reference or 'A case'}: {what} has come. {owner}{concluded}"
+            urgent = f"URGENT ({', '.join(flag.label for flag in notice.urgent)}): " if notice.urgent else ""
+            return f"{urgent}{notice.reference or 'A case'}: {what} has come. {owner}{concluded}"
         case NoticeKind.CAPPED:
             return (
                 f"{notice.reference or 'A case'}: not acknowledged, since its address has had its fill of automatic "
@@ -165,8 +166,11 @@ def print_case(view: CaseView, zone: ZoneInfo, console: Console | None = None) -
         arrow = "from" if message.direction == "in" else f"to {', '.join(message.recipients) or 'nobody'}, from"
         console.rule(Text(f"{arrow} {message.sender}, {say_time(message.received_at, zone)}"), align="left")
         console.print(Text(message.subject, style="bold"))
-        if message.is_evidence_text and view.suggestion is not None:
-            console.print(suggestion_text(view.suggestion, message.text))
+        if message.read_whole:
+            console.print(Text(READ_WHOLE, style="dim"))
+        suggestion = view.suggestion if message.is_evidence_text else message.suggestion
+        if suggestion is not None:
+            console.print(suggestion_text(suggestion, message.text))
         else:
             console.print(Text(message.text))
         for name in message.attachments:

@@ -63,7 +63,7 @@ def shred(session: Session, vault: Vault, case: Case, *, now: datetime) -> int:
     connection.execute(
         update(Message)
         .where(of_case)
-        .values(identity="purged:" + col(Message.id), rfc_key=None, sender_key=None, content=EMPTY)
+        .values(identity="purged:" + col(Message.id), rfc_key=None, root_key=None, sender_key=None, content=EMPTY)
     )
     for table in (SuggestionRow, DecisionRow, NoteRow):
         connection.execute(update(table).where(col(table.case_id) == case.id).values(content=EMPTY))

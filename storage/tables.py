@@ -105,7 +105,8 @@ class Case(SQLModel, table=True):
 class Message(SQLModel, table=True):
     """A message of a case, in or out; without a case it is on the unfiled list.
 
-    ``identity`` is what makes two arrivals the same message (invariant 2), ``rfc_key`` the keyed hash of its Message-ID.
+    ``identity`` is what makes two arrivals the same message (invariant 2), ``rfc_key`` the keyed hash of its Message-ID,
+    ``root_key`` that of the message that its thread begins with, as it says itself.
     """
 
     __tablename__ = "messages"
@@ -116,6 +117,7 @@ class Message(SQLModel, table=True):
     received_at: datetime = Field(index=True)
     identity: str = Field(unique=True, max_length=64)
     rfc_key: str | None = Field(default=None, index=True, max_length=64)
+    root_key: str | None = Field(default=None, index=True, max_length=64)
     sender_key: str | None = Field(default=None, index=True, max_length=64)
     opened_case: bool = False
     machine_sent: str | None = Field(default=None, max_length=64)

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session, col, select
 
 from intake_bot.casework.vocabulary import DecisionKind
-from storage.tables import DecisionRow, SuggestionRow
+from storage.tables import DecisionRow, Message, SuggestionRow
 from triage.vocabulary import Threshold
 
 
@@ -55,6 +55,8 @@ def pairs(session: Session) -> list[Pair]:
     for case_id, decided in last.items():
         suggestion = session.exec(
             select(SuggestionRow)
+            .join(Message, col(Message.id) == col(SuggestionRow.message_id))
+            .where(col(Message.opened_case))
             .where(col(SuggestionRow.case_id) == case_id, col(SuggestionRow.created_at) <= decided.at)
             .order_by(col(SuggestionRow.id).desc())
             .limit(1)

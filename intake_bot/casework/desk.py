@@ -110,6 +110,10 @@ class MessageView:
     attachments: tuple[str, ...]
     is_evidence_text: bool
     recipients: tuple[str, ...] = ()
+    read_whole: bool = False
+    """``text`` is all of the message, for that is what triage read: not every word of it need be the sender's."""
+    suggestion: Suggestion | None = None
+    """What triage made of a message that joined the case later. Its evidence points into ``text``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,9 @@ class CaseView:
     """What was done with the case, a sentence each, oldest first."""
 
 
+READ_WHOLE = "Triage read all of this message, what it answers too: not every word is the sender's."
+
+
 class NoticeKind(StrEnum):
     REMINDER = "reminder"
     PARKED = "parked"
@@ -164,6 +171,8 @@ class Notice:
     count: int = 1
     code: str | None = None
     """A fixed word for what went wrong, for alerts."""
+    urgent: tuple[Flag, ...] = ()
+    """What a duty officer must see first of a message that joined."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from intake_bot.casework.vocabulary import Remark
 from storage import outbox
 from storage.outbox import Kind, Via
 from storage.tables import Case
+from triage.vocabulary import Flag
 
 FOLDED_TOGETHER = timedelta(minutes=10)
 
@@ -128,6 +129,7 @@ def notice_to_json(notice: Notice) -> dict[str, Any]:
         "owner": str(notice.owner) if notice.owner else None,
         "count": notice.count,
         "code": notice.code,
+        "urgent": [flag.value for flag in notice.urgent],
     }
 
 
@@ -142,4 +144,6 @@ def notice_from_json(data: dict[str, Any]) -> Notice:
         owner=Actor.parse(data["owner"]) if data["owner"] else None,
         count=data["count"],
         code=data["code"],
+        # Absent from what a version before put there.
+        urgent=tuple(Flag(value) for value in data.get("urgent", ())),
     )

@@ -12,7 +12,7 @@ from intake_bot.casework.advise import advise
 from intake_bot.casework.conclude import conclude
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.practice import ONE_MONTH, TRIAGE, Practice
-from intake_bot.casework.views import latest_decision, latest_suggestion
+from intake_bot.casework.views import latest_decision, suggestions
 from intake_bot.casework.vocabulary import DecisionKind, Status
 from storage import audit
 from storage.ids import new_id
@@ -92,7 +92,7 @@ def _decide(
         if latest is not None and latest.by == str(act.by) and latest.decision == act.decision:
             return Done(f"{case.reference} is decided already, by you.", changed=False)
         return Refused(f"{case.reference} is already decided.")
-    suggestion = latest_suggestion(session, case.id)
+    suggestion, _ = suggestions(session, case.id)
     row = DecisionRow(
         id=new_id(now),
         case_id=case.id,

@@ -86,11 +86,17 @@ class Practice:
     """The service's own mail address; a case's reply address is its +tag form."""
     acknowledgements_per_address: int
     acknowledgements_same_words: int
+    recipients: tuple[str, ...] = ()
+    """The addresses that mail is taken for, where they are named: ours too."""
     retention: RetentionRules = RetentionRules()
     sender_cards_per_hour: int = 20
     """New cases of one sender beyond which cards are folded into one line."""
     directory: DirectoryRules = field(default_factory=DirectoryRules)
     advice: AdviceRules = field(default_factory=AdviceRules)
+
+    @property
+    def own_addresses(self) -> tuple[str, ...]:
+        return (self.address, *self.recipients)
 
     def reply_address(self, reply_tag: str) -> str:
         local, _, domain = self.address.rpartition("@")

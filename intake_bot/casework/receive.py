@@ -22,6 +22,7 @@ from intake_bot.casework import deadlines, desk_queue, directory, undelivered
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW, TRIAGE, Practice
 from intake_bot.casework.sectors import sector_of
+from intake_bot.casework.text_read import FULL_TEXT, NEW_WORDS, is_shortened
 from intake_bot.casework.vocabulary import DOCUMENT_FAULTS, Remark, Status
 from storage import audit, outbox, spool
 from storage.ids import REFERENCE_ALPHABET, REFERENCE_LENGTH, new_id, new_reference
@@ -31,6 +32,7 @@ from storage.tables import Case, Link, Message, Outgoing, Participant, Suggestio
 from storage.vault import Place
 from triage.no_names import asks_for_no_names
 from triage.suggestion import Suggestion
+from triage.vocabulary import URGENT_FLAGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,13 @@ class Incoming:
     answers: tuple[str, ...] = ()
     """For machine-sent answers: the Message-IDs that they are about."""
     still_trying: bool = False
+    """A report that a letter of ours is delayed: whoever sent it goes on trying."""
     null_sender: bool = False
     """It came from the null sender, as reports of mail systems do."""
     addressed_to: tuple[str, ...] = ()
     """The addresses of To and Cc: a redirection on the way changes ``recipients``, and leaves these."""
-    """A report that a letter of ours is delayed: whoever sent it goes on trying."""
+    history_by_us: bool = False
+    """The nearest old message under the new words names us as its author."""
     sender_trust: str = "none"
     unreadable: str | None = None
     defects: tuple[str, ...] = ()
@@ -138,26 +142,56 @@ def place(session: Session, practice: Practice, incoming: Incoming) -> Placement
         if _may_join(session, practice, incoming, case_id):
             return Placement(Outcome.JOINED, case_id)
         proposed.setdefault(case_id, "sender_trust_fail" if incoming.sender_trust == "fail" else "not_a_participant")
+    for case_id in _cases_of_the_thread(session, practice, incoming):
+        proposed.setdefault(case_id, "same_thread")
     if proposed:
         remarks.append(Remark.PROPOSED_LINK)
     return Placement(Outcome.OPENED, remarks=tuple(dict.fromkeys(remarks)), proposed=tuple(proposed.items()))
 
 
+def is_for_an_officer(incoming: Incoming) -> bool:
+    """Whether somebody's words may be in it: not in what a mail system says of a letter, or for a person who is away."""
+    return incoming.machine_opens_case and incoming.machine_reason not in _BOUNCES
+
+
+def which_text(session: Session, practice: Practice, incoming: Incoming) -> str:
+    """Which text triage should read: the new words where what was taken off is a letter of ours or of a case, else all.
+
+    What lies under a first message to us is new to us, whatever it is to its writer: the officer may have been added to a
+    conversation, and the allegation stand in what is answered. A subject that begins as a reply's proves nothing.
+    """
+    if incoming.history_by_us or not is_shortened(incoming.body_text, incoming.full_text, incoming.signature_text):
+        return NEW_WORDS
+    answered = incoming.in_reply_to or incoming.references[-1:]
+    if not answered:
+        return FULL_TEXT
+    keys = [practice.mail_key(message_id) for message_id in answered]
+    held = select(Message.id).where(col(Message.rfc_key).in_(keys), col(Message.case_id).is_not(None)).limit(1)
+    return FULL_TEXT if session.exec(held).first() is None else NEW_WORDS
+
+
 def file(
-    session: Session, practice: Practice, incoming: Incoming, suggestion: Suggestion | None, *, now: datetime
+    session: Session,
+    practice: Practice,
+    incoming: Incoming,
+    suggestion: Suggestion | None,
+    *,
+    now: datetime,
+    read: str = NEW_WORDS,
 ) -> Filed | None:
     """Put a message where it belongs, with everything that follows from it, in the caller's one transaction.
 
     For a new case: the case, the message, the suggestion, the triage deadline and its reminders, the acknowledgement, the
-    card, the audit entries. Gives None where another worker has dealt with the same spool row meanwhile.
+    card, the audit entries. ``read`` is which text the suggestion was made from. Gives None where another worker has dealt
+    with the same spool row meanwhile.
     """
     # Each step says itself when its rows must be there; looking for them before each question costs more than the answer.
     with session.no_autoflush:
-        return _file(session, practice, incoming, suggestion, now=now)
+        return _file(session, practice, incoming, suggestion, read=read, now=now)
 
 
 def _file(
-    session: Session, practice: Practice, incoming: Incoming, suggestion: Suggestion | None, *, now: datetime
+    session: Session, practice: Practice, incoming: Incoming, suggestion: Suggestion | None, *, read: str, now: datetime
 ) -> Filed | None:
     placement = place(session, practice, incoming)
     if placement.outcome is Outcome.DUPLICATE:
@@ -186,9 +220,9 @@ def _file(
     match placement.outcome:
         case Outcome.OPENED:
             assert case_id is not None  # noqa: S101 (made above)
-            return _open_case(session, practice, incoming, placement, suggestion, case_id=case_id, now=now)
+            return _open_case(session, practice, incoming, placement, suggestion, read=read, case_id=case_id, now=now)
         case Outcome.JOINED | Outcome.VERSION:
-            return _join_case(session, practice, incoming, placement, now=now)
+            return _join_case(session, practice, incoming, placement, suggestion, read=read, now=now)
         case _:
             _add_message(session, practice, incoming, None)
             audit.record(
@@ -214,6 +248,7 @@ def _open_case(
     placement: Placement,
     suggestion: Suggestion | None,
     *,
+    read: str,
     case_id: str,
     now: datetime,
 ) -> Filed:
@@ -244,7 +279,7 @@ def _open_case(
     _add_message(session, practice, incoming, case, opened=True)
     _add_participant(session, practice, case, incoming)
     if suggestion is not None:
-        _add_suggestion(session, practice, case, incoming, suggestion, now=now)
+        _add_suggestion(session, practice, case, incoming, suggestion, read=read, now=now)
     for other_id, why in placement.proposed:
         session.add(Link(case_id=case.id, other_case_id=other_id, why=why, created_at=now))
     audit.record(
@@ -313,11 +348,21 @@ def _beyond_the_usual(session: Session, practice: Practice, incoming: Incoming, 
 
 
 def _join_case(
-    session: Session, practice: Practice, incoming: Incoming, placement: Placement, *, now: datetime
+    session: Session,
+    practice: Practice,
+    incoming: Incoming,
+    placement: Placement,
+    suggestion: Suggestion | None,
+    *,
+    read: str,
+    now: datetime,
 ) -> Filed:
     case = session.get_one(Case, placement.case_id, with_for_update=True)
     version_of = placement.same_as if placement.outcome is Outcome.VERSION else None
     _add_message(session, practice, incoming, case, version_of=version_of)
+    if suggestion is not None:
+        _add_suggestion(session, practice, case, incoming, suggestion, read=read, now=now)
+    urgent = tuple(flag for flag in suggestion.flags if flag in URGENT_FLAGS) if suggestion else ()
     audit.record(
         session,
         case.id,
@@ -328,13 +373,14 @@ def _join_case(
         detail={"message": incoming.id} | ({"version_of": version_of} if version_of else {}),
     )
     desk_queue.update_card(session, practice, case, now=now)
-    if incoming.machine_opens_case and incoming.machine_reason not in _BOUNCES:
+    if is_for_an_officer(incoming):
         # A card that changes rings no bell, and what has come may be worse than what came first.
         notice = Notice(
             NoticeKind.JOINED,
             reference=case.reference,
             owner=Actor.parse(case.officer) if case.officer else None,
             code="concluded" if case.status == Status.CONCLUDED else "version" if version_of else "joined",
+            urgent=urgent,
         )
         desk_queue.post_notice(session, practice, notice, key=f"joined:{incoming.id}", now=now, case_id=case.id)
     return Filed(placement.outcome, incoming.id, case.id, case.reference)
@@ -365,8 +411,7 @@ def _cases_named(session: Session, practice: Practice, incoming: Incoming) -> li
     if tags:
         for case_id in session.exec(select(Case.id).where(col(Case.reply_tag).in_(tags))):
             found[case_id] = None
-    answered = [*incoming.in_reply_to, *reversed(incoming.references)]
-    keys = list(dict.fromkeys(practice.mail_key(message_id) for message_id in answered))
+    keys = _answered_keys(practice, incoming)
     if keys:
         rows = session.exec(
             select(Message.rfc_key, Message.case_id).where(
@@ -378,6 +423,41 @@ def _cases_named(session: Session, practice: Practice, incoming: Incoming) -> li
                 if rfc_key == key and holder is not None:
                     found[holder] = None
     return list(found)
+
+
+def _answered_keys(practice: Practice, incoming: Incoming) -> list[str]:
+    """The messages that this one says it answers, nearest first."""
+    answered = [*incoming.in_reply_to, *reversed(incoming.references)]
+    return list(dict.fromkeys(practice.mail_key(message_id) for message_id in answered))
+
+
+def _root_key(practice: Practice, incoming: Incoming) -> str | None:
+    root = (*incoming.references[:1], *incoming.in_reply_to[:1])
+    return practice.mail_key(root[0]) if root else None
+
+
+def _cases_of_the_thread(session: Session, practice: Practice, incoming: Incoming) -> Sequence[str]:
+    """The newest cases with an answer to a message that this one answers too, on which its sender takes part.
+
+    The message that both answer may never have come to us. It is a proposal: a thread may have gone on to another child.
+    """
+    key = _sender_key(practice, incoming)
+    keys = _answered_keys(practice, incoming)
+    if key is None or not keys or incoming.sender_trust == "fail":
+        return ()
+    found = session.exec(
+        select(Message.case_id)
+        .join(Participant, and_(col(Participant.case_id) == col(Message.case_id), col(Participant.address_key) == key))
+        .where(col(Message.root_key).in_(keys))
+        .group_by(col(Message.case_id))
+        .order_by(func.max(col(Message.received_at)).desc(), col(Message.case_id).desc())
+        .limit(MOST_SIBLINGS)
+    )
+    return [case_id for case_id in found if case_id is not None]
+
+
+MOST_SIBLINGS = 10
+"""Links proposed for one thread: each sibling has links to those before it."""
 
 
 def _may_join(session: Session, practice: Practice, incoming: Incoming, case_id: str) -> bool:
@@ -507,6 +587,7 @@ def _add_message(
             received_at=incoming.received_at,
             identity=_identity(practice, incoming),
             rfc_key=practice.mail_key(incoming.message_id) if incoming.message_id else None,
+            root_key=_root_key(practice, incoming),
             sender_key=_sender_key(practice, incoming),
             opened_case=opened,
             machine_sent=incoming.machine_reason,
@@ -543,7 +624,14 @@ def _add_participant(session: Session, practice: Practice, case: Case, incoming:
 
 
 def _add_suggestion(
-    session: Session, practice: Practice, case: Case, incoming: Incoming, suggestion: Suggestion, *, now: datetime
+    session: Session,
+    practice: Practice,
+    case: Case,
+    incoming: Incoming,
+    suggestion: Suggestion,
+    *,
+    read: str,
+    now: datetime,
 ) -> None:
     row_id = new_id(now)
     session.add(
@@ -561,7 +649,7 @@ def _add_suggestion(
             flags=[str(flag) for flag in suggestion.flags],
             missing=[str(datum) for datum in suggestion.missing],
             content=practice.vault.seal_json(
-                Place("suggestions", row_id, "content", case.id), suggestion.to_json(), key=case.key_id
+                Place("suggestions", row_id, "content", case.id), suggestion.to_json() | {"read": read}, key=case.key_id
             ),
         )
     )

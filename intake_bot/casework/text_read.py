@@ -1,11 +1,29 @@
-"""The text that triage reads of a message and that officers are shown: the writer's words, signature, attached documents."""
+"""The text that triage reads of a message and that officers are shown: the writer's words, signature, attached documents.
+
+Where the new words may not be all that is new to us, it reads the whole text (:data:`FULL_TEXT`) instead.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+NEW_WORDS, FULL_TEXT = "new_words", "full_text"
 _BETWEEN = "\n\n"
+
+Parts = tuple[str, str, Sequence[Mapping[str, str]]]
+
+
+def parts_read(
+    read: str, body_text: str, full_text: str, signature_text: str, documents: Sequence[Mapping[str, str]]
+) -> Parts:
+    """What :func:`text_read` and :func:`located` are given, where ``read`` says which text triage read."""
+    return (full_text, "", documents) if read == FULL_TEXT else (body_text, signature_text, documents)
+
+
+def is_shortened(body_text: str, full_text: str, signature_text: str) -> bool:
+    """Whether words of the full text are in neither the new words nor the signature."""
+    return len(full_text.split()) > len(body_text.split()) + len(signature_text.split())
 
 
 def text_read(body_text: str, signature_text: str, documents: Sequence[Mapping[str, str]]) -> str:

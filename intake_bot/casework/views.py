@@ -13,7 +13,7 @@ from intake_bot.casework.desk import Actor, CaseCard, CaseView, DecisionView, Du
 from intake_bot.casework.history import history
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.practice import Practice
-from intake_bot.casework.text_read import located, text_read
+from intake_bot.casework.text_read import FULL_TEXT, NEW_WORDS, Parts, located, parts_read, text_read
 from intake_bot.casework.vocabulary import DeadlineState, DecisionKind, Remark, ReminderState, Status
 from storage import audit, outbox, spool
 from storage.claims import PARKED
@@ -55,10 +55,19 @@ def find(session: Session, text: str) -> Case | None:
     return session.exec(select(Case).where((col(Case.reference) == wanted) | (col(Case.id) == wanted))).one_or_none()
 
 
-def latest_suggestion(session: Session, case_id: str) -> SuggestionRow | None:
-    return session.exec(
-        select(SuggestionRow).where(col(SuggestionRow.case_id) == case_id).order_by(col(SuggestionRow.id).desc())
-    ).first()
+def suggestions(session: Session, case_id: str) -> tuple[SuggestionRow | None, list[SuggestionRow]]:
+    """The suggestion that stands, made from the message that opened the case, and those of what joined it, oldest first.
+
+    What joins is triaged for its flags: it may make a case more urgent, and changes no officer's view of the first.
+    """
+    rows = session.exec(
+        select(SuggestionRow, Message.opened_case)
+        .join(Message, col(Message.id) == col(SuggestionRow.message_id))
+        .where(col(SuggestionRow.case_id) == case_id)
+        .order_by(col(SuggestionRow.id))
+    ).all()
+    opening = [row for row, opened in rows if opened]
+    return opening[-1] if opening else None, [row for row, opened in rows if not opened]
 
 
 def latest_decision(session: Session, case_id: str) -> DecisionRow | None:
@@ -68,8 +77,9 @@ def latest_decision(session: Session, case_id: str) -> DecisionRow | None:
 
 
 def card(session: Session, case: Case) -> CaseCard:
-    """The case at one glance, without content."""
-    suggestion = latest_suggestion(session, case.id)
+    """The case at one glance, without content. Its flags are those of all that came."""
+    suggestion, later = suggestions(session, case.id)
+    flags = {value for row in (*([suggestion] if suggestion else []), *later) for value in row.flags}
     decision = latest_decision(session, case.id)
     arrived = (col(Message.case_id) == case.id, col(Message.direction) == "in")
     return CaseCard(
@@ -85,7 +95,7 @@ def card(session: Session, case: Case) -> CaseCard:
         category_confidence=suggestion.category_confidence if suggestion else 0.0,
         threshold=Threshold(suggestion.threshold) if suggestion else None,
         threshold_confidence=suggestion.threshold_confidence if suggestion else 0.0,
-        flags=tuple(Flag(value) for value in suggestion.flags) if suggestion else (),
+        flags=tuple(flag for flag in Flag if flag in flags),
         missing=tuple(MissingDatum(value) for value in suggestion.missing) if suggestion else (),
         due=tuple(
             DueTime(row.target, row.due_at, DeadlineState(row.state), row.met_at)
@@ -108,12 +118,15 @@ def card(session: Session, case: Case) -> CaseCard:
 def whole(session: Session, practice: Practice, case: Case) -> CaseView:
     """The case with its content, for one officer. The caller records the access. Of a purged case it says when."""
     purged = f"Purged on {say_time(case.purged_at, practice.calendar.zone)}." if case.purged_at else ""
-    suggestion = latest_suggestion(session, case.id)
+    suggestion, later = suggestions(session, case.id)
+    made_from = {row.message_id: row for row in (*later, *([suggestion] if suggestion else []))}
     decision = latest_decision(session, case.id)
     messages = []
     for row in _messages_of(session, case.id):
         content = _content(practice, row)
         documents = content.get("documents", ())
+        made = made_from.get(row.id)
+        read = _text_read_for(practice, made) if made else NEW_WORDS
         messages.append(
             MessageView(
                 id=row.id,
@@ -123,10 +136,12 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
                 machine_sent=row.machine_sent,
                 received_at=row.received_at,
                 subject=content["subject"] or "",
-                text=purged or text_read(content["body_text"], content.get("signature_text", ""), documents),
+                text=purged or text_read(*_parts(content, read)),
                 full_text=purged or text_read(content["full_text"], "", documents),
                 attachments=tuple(attachment["filename"] for attachment in content["attachments"]),
-                is_evidence_text=suggestion is not None and suggestion.message_id == row.id,
+                is_evidence_text=made is not None and made is suggestion,
+                read_whole=read == FULL_TEXT,
+                suggestion=_suggestion(practice, made) if made is not None and made is not suggestion else None,
                 recipients=tuple(content["recipients"]),
             )
         )
@@ -276,7 +291,7 @@ def parked_json(session: Session) -> list[dict[str, Any]]:
 
 def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any]:
     """The case with everything on it, for an officer. The caller records the access."""
-    suggestion = latest_suggestion(session, case.id)
+    suggestion, later = suggestions(session, case.id)
     decision = latest_decision(session, case.id)
     rows = deadlines.of_case(session, case.id)
     targets = {row.id: row.target for row in rows}
@@ -293,6 +308,10 @@ def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any
         "reply_address": None if case.purged_at else practice.reply_address(case.reply_tag),
         "messages": [_message_json(practice, row, case.reference) for row in _messages_of(session, case.id)],
         "suggestion": _suggestion_json(session, practice, suggestion) if suggestion else None,
+        "later_suggestions": [
+            {"message": row.message_id, "at": rfc3339(row.created_at)} | _suggestion_json(session, practice, row)
+            for row in later
+        ],
         "decision": decision_json(practice, decision) if decision else None,
         "deadlines": [deadline_json(row) for row in rows],
         "reminders": [reminder_json(row, case.reference, targets[row.deadline_id]) for row in reminders],
@@ -414,16 +433,29 @@ def _suggestion(practice: Practice, row: SuggestionRow) -> Suggestion:
 
 
 def _suggestion_json(session: Session, practice: Practice, row: SuggestionRow) -> dict[str, Any]:
-    """The published shape, its evidence pointing into the body or into a document."""
+    """The published shape, with the text that was ``read``: its evidence points into that one, or into a document."""
     suggestion = _suggestion(practice, row).to_json()
     content = _content(practice, session.get_one(Message, row.message_id))
-    found = located(
-        suggestion["evidence"],
+    read = _text_read_for(practice, row)
+    return suggestion | {"evidence": located(suggestion["evidence"], *_parts(content, read)), "read": read}
+
+
+def _text_read_for(practice: Practice, row: SuggestionRow) -> str:
+    """Which text of its message a suggestion was made from."""
+    if not row.content:
+        return NEW_WORDS
+    place = Place("suggestions", row.id, "content", row.case_id)
+    return str(practice.vault.open_json(place, row.content).get("read", NEW_WORDS))
+
+
+def _parts(content: dict[str, Any], read: str) -> Parts:
+    return parts_read(
+        read,
         content["body_text"] or "",
+        content["full_text"] or "",
         content.get("signature_text", ""),
         content.get("documents", ()),
     )
-    return suggestion | {"evidence": found}
 
 
 def _coded_suggestion(row: SuggestionRow) -> Suggestion:

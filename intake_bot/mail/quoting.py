@@ -23,7 +23,7 @@ from intake_bot.mail.text import COLOURED, HISTORY_BEGINS, SIGNATURE_BEGINS, SIG
 _TAGS = r"(?i)\s*(?:\[[^\]]{1,40}\]\s*|\(?external\)?\s*[:\s]\s*|\*{2,3}[^*]{1,30}\*{2,3}\s*)?"
 _COUNTER = r"\s*(?:\[\d+\]|\(\d+\)|\^\d+)?\s*[:：]"
 _REPLY_SUBJECT = re.compile(
-    rf"{_TAGS}(?:re|aw|sv|vs|antw|antwort|rif|res|resp|r|odp|ynt|yan|atb|ad|vá|hv|bls|ref|σχετ|απ|отв|на|תשובה|השב|"
+    rf"{_TAGS}(?:re|aw|sv|vs|antw|antwort|rif|res|resp|r|odp|ynt|yan|atb|ad|vá|hv|bls|σχετ|απ|отв|на|תשובה|השב|"
     rf"رد|回复|答复|回覆|返信|회신|trả lời){_COUNTER}"
 )
 _FORWARD_SUBJECT = re.compile(

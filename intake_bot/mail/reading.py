@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from intake_bot.mail.addresses import Mailbox, is_plain, mailboxes, normalised
+from intake_bot.mail.answered import history_is_by
 from intake_bot.mail.bounces import FailedRecipient, failed_recipients, is_still_trying
 from intake_bot.mail.budget import Budget
 from intake_bot.mail.containers import SMIME_TYPES
@@ -100,6 +101,8 @@ class Reading:
     failed: tuple[FailedRecipient, ...] = ()
     still_trying: bool = False
     """A bounce that is a notice of delay."""
+    history_by_us: bool = False
+    """The nearest old message under the new words names us as its author."""
 
     def to_json(self) -> str:
         """One JSON object, which :meth:`from_json` turns back into an equal reading."""
@@ -204,6 +207,7 @@ def read(
         answers=answered_ids(parts, opening, limits.max_references) if about_our_mail else (),
         failed=failed_recipients(parts, opening, own_addresses) if is_bounce else (),
         still_trying=is_bounce and is_still_trying(parts, opening),
+        history_by_us=len(full) > len(body) and history_is_by(full, own_addresses),
     )
 
 

@@ -194,7 +194,12 @@ def _notice(notice: Notice, say: Say, name: Callable[[Actor], str]) -> str:
             concluded = (
                 " The case is concluded: see whether it must be taken up again." if notice.code == "concluded" else ""
             )
-            return f"{reference or 'A case'}: {what} has come. {owner}{concluded}"
+            urgent = (
+                f":rotating_light: URGENT ({', '.join(flag.label for flag in notice.urgent)}): "
+                if notice.urgent
+                else ""
+            )
+            return f"{urgent}{reference or 'A case'}: {what} has come. {owner}{concluded}"
         case NoticeKind.CAPPED:
             return (
                 f"{reference or 'A case'}: not acknowledged, since its address has had its fill of automatic answers. "

@@ -22,7 +22,7 @@ from slack_sdk.models.blocks import (
 from slack_sdk.models.views import View
 
 from intake_bot.casework.acts import Decide
-from intake_bot.casework.desk import Actor, CaseCard, CaseView, MessageView
+from intake_bot.casework.desk import READ_WHOLE, Actor, CaseCard, CaseView, MessageView
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.officer import problems
 from intake_bot.casework.vocabulary import DecisionKind
@@ -236,8 +236,10 @@ def _messages(view: CaseView, reference: str, zone: ZoneInfo) -> list[Block]:
 
 
 def _message(message: MessageView, suggestion: Suggestion | None) -> list[Piece]:
-    """Who wrote, and what, with the evidence marked where this is the text that the suggestion read."""
-    evidence = suggestion.evidence if suggestion is not None and message.is_evidence_text else ()
+    """Who wrote, and what, with the evidence marked: the suggestion's where it read this text, else that of its own."""
+    made = suggestion if message.is_evidence_text else message.suggestion
+    evidence = made.evidence if made is not None else ()
+    flags = message.suggestion.flags if message.suggestion is not None else ()
     return [
         *_lines(
             ("From", message.sender),
@@ -246,6 +248,8 @@ def _message(message: MessageView, suggestion: Suggestion | None) -> list[Piece]
             ("Sent by a machine", message.machine_sent or ""),
             ("Subject", message.subject),
             ("Attachments (not scanned)", "; ".join(message.attachments)),
+            ("Flags of this message", ", ".join(flag.label for flag in flags)),
+            ("", READ_WHOLE if message.read_whole else ""),
             ("", "What spoke for the suggestion is »bold«, what spoke against it »struck«." if evidence else ""),
         ),
         Piece("\n"),

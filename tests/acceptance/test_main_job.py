@@ -76,6 +76,24 @@ def letter_of(house: House, reference: str) -> email.message.EmailMessage | None
     return None
 
 
+def test_an_officer_added_to_a_conversation_is_shown_what_it_is_about(house: House, service: Service) -> None:
+    raw = mail(
+        "Copying in the designated officer, as agreed.\n\nJoanne\n\nFrom: Sally Moss <sally@home.example>\n"
+        "Sent: 23 November 2026 07:30\nTo: office@brookfield.example\nSubject: My son\n\n"
+        "A parent told us that the coach hit her son on Friday. He has a bruise on his arm.\n",
+        message_id="<added@brookfield.example>",
+        subject="RE: My son",
+        headers={"In-Reply-To": "<unseen@home.example>"},
+    )
+    message = arrive(house, service, raw)
+    suggestion = house.show(str(message["case"]))["suggestion"]
+    assert (suggestion["category"], suggestion["read"]) == ("physical", "full_text")
+    assert "injury" in suggestion["flags"]
+    assert all(
+        str(message["full_text"])[item["start"] : item["end"]] == item["text"] for item in suggestion["evidence"]
+    )
+
+
 def test_an_allegation_is_kept_acknowledged_triaged_shown_and_watched(house: House, service: Service) -> None:
     message = arrive(house, service, mail(ALLEGATION, message_id="<harm@brookfield.example>", subject=f"Re: {CANARY}"))
     case = house.show(str(message["case"]))

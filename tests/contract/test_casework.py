@@ -150,7 +150,7 @@ def test_a_new_case_has_everything_that_follows_from_it(desk: Desk) -> None:
         ("at", "2026-11-30T16:40:00Z", "waiting"),
         ("after", "2026-11-30T17:40:00Z", "waiting"),
     ]
-    assert case["suggestion"] == SUGGESTION.to_json()
+    assert case["suggestion"] == SUGGESTION.to_json() | {"read": "new_words"}
     (letter,) = desk.letters()
     assert letter.content["to"] == "dsl@school.example"
     assert "Monday 30 November 2026 at 16:40" in letter.content["text"]
@@ -184,6 +184,47 @@ def test_documents_are_shown_with_the_evidence_that_lies_in_them(desk: Desk) -> 
         view = views.whole(session, desk.practice, session.get_one(Case, filed.case_id))
     assert view.suggestion is not None
     assert [view.messages[0].text[e.start : e.end] for e in view.suggestion.evidence] == ["grabbed", "grabbed"]
+
+
+HISTORY = "Copying in the officer.\n\nFrom: Sally Moss <sally@home.example>\n\nThe coach shouted at my son."
+
+
+@pytest.mark.parametrize(
+    ("facts", "read"),
+    [
+        ({"in_reply_to": ("<unseen@home.example>",)}, "full_text"),
+        ({"references": ("<first@school.example>", "<unseen@home.example>")}, "full_text"),
+        ({"subject": "Re: a coach"}, "full_text"),
+        ({"in_reply_to": ("<first@school.example>",)}, "new_words"),
+        ({"references": ("<unseen@home.example>", "<first@school.example>")}, "new_words"),
+        ({"history_by_us": True}, "new_words"),
+        # Nothing was taken off but the signature.
+        ({"full_text": "Copying in the officer.\n\nJane"}, "new_words"),
+    ],
+)
+def test_triage_reads_history_that_is_new_to_us(desk: Desk, facts: dict[str, Any], read: str) -> None:
+    desk.opened(message_id="<first@school.example>")
+    plain = {"body_text": "Copying in the officer.", "signature_text": "Jane", "full_text": HISTORY}
+    incoming = desk.incoming(sender="head@other.example", **(plain | facts))
+    with desk.database.read() as session:
+        assert receive.which_text(session, desk.practice, incoming) == read
+
+
+def test_evidence_points_into_the_text_that_was_read_and_officers_see_that_one(desk: Desk) -> None:
+    start = HISTORY.index("shouted")
+    suggestion = replace(SUGGESTION, evidence=(Evidence(start, start + 7, "shouted", "emotional", Polarity.FOR),))
+    incoming = desk.incoming(body_text="Copying in the officer.", full_text=HISTORY, signature_text="Jane")
+    with desk.database.write() as session:
+        filed = receive.file(session, desk.practice, incoming, suggestion, now=FRIDAY_1640, read="full_text")
+    assert filed is not None
+    shown = desk.show(filed)
+    (found,) = shown["suggestion"]["evidence"]
+    assert shown["suggestion"]["read"] == "full_text"
+    assert shown["messages"][0]["full_text"][found["start"] : found["end"]] == "shouted"
+    with desk.database.read() as session:
+        view = views.whole(session, desk.practice, session.get_one(Case, filed.case_id))
+    assert view.messages[0].read_whole
+    assert view.messages[0].text[start : start + 7] == "shouted"
 
 
 @pytest.mark.parametrize(
@@ -284,6 +325,39 @@ def test_who_joins_a_case(desk: Desk, named_by: str, facts: dict[str, Any], outc
     assert (second.case_id == first.case_id) is (outcome is Outcome.JOINED)
     links = desk.show(second)["links"]
     assert [link["why"] for link in links] == ([why] if why else [])
+
+
+@pytest.mark.parametrize(
+    ("facts", "linked"),
+    [
+        ({"in_reply_to": ("<root@elm.example>",)}, True),
+        ({"references": ("<root@elm.example>", "<later@elm.example>")}, True),
+        ({"references": ("<older@elm.example>", "<root@elm.example>")}, True),
+        ({"in_reply_to": ("<root@elm.example>",), "sender": "DSL@School.example", "sender_trust": "pass"}, True),
+        ({"in_reply_to": ("<root@elm.example>",), "sender": "other@school.example"}, False),
+        ({"in_reply_to": ("<root@elm.example>",), "sender_trust": "fail"}, False),
+        ({"in_reply_to": ("<another@elm.example>",)}, False),
+        ({}, False),
+    ],
+)
+@pytest.mark.parametrize(
+    "first", [{"references": ("<root@elm.example>", "<x@elm.example>")}, {"in_reply_to": ("<root@elm.example>",)}]
+)
+def test_siblings_of_a_message_that_never_came_are_proposed_to_each_other(
+    desk: Desk, first: dict[str, Any], facts: dict[str, Any], linked: bool
+) -> None:
+    elder = desk.opened(**first)
+    younger = desk.opened(**facts)
+    shown = desk.show(younger)
+    proposal = {"case": elder.reference, "state": "proposed", "why": "same_thread"}
+    assert shown["links"] == ([proposal] if linked else [])
+    assert ("proposed_link" in shown["remarks"]) is linked
+
+
+def test_a_long_thread_proposes_its_newest_cases(desk: Desk) -> None:
+    filed = [desk.opened(in_reply_to=("<root@elm.example>",)) for _ in range(receive.MOST_SIBLINGS + 3)]
+    linked = {link["case"] for link in desk.show(filed[-1])["links"]}
+    assert linked == {one.reference for one in filed[2:-1]}
 
 
 def test_a_reference_in_the_subject_opens_no_door(desk: Desk) -> None:
@@ -387,7 +461,7 @@ def notices(desk: Desk) -> list[Notice]:
 def test_what_joins_a_case_rings_a_bell_and_a_concluded_case_rings_louder(desk: Desk) -> None:
     first = desk.opened(body_text="First words")
     reply = {"recipients": (desk.show(first)["reply_address"],)}
-    desk.file(desk.incoming(**reply))
+    desk.file(desk.incoming(**reply), None)
     assert notices(desk) == [Notice(NoticeKind.JOINED, reference=first.reference, code="joined")]
     desk.perform(referral(first.case_id))
     desk.perform(
@@ -396,6 +470,69 @@ def test_what_joins_a_case_rings_a_bell_and_a_concluded_case_rings_louder(desk: 
     desk.file(desk.incoming(**reply))
     (louder,) = (notice for notice in notices(desk) if notice.code == "concluded")
     assert "The case is concluded" in notice_sentence(louder, desk.practice.calendar.zone)
+
+
+CALM = replace(SUGGESTION, threshold=Threshold.LOW_LEVEL, category=Category.CONDUCT, flags=(Flag.ONLINE,), evidence=())
+WORSE = replace(SUGGESTION, flags=(Flag.IMMEDIATE_DANGER, Flag.RESTRAINT), version="rules-2+test")
+
+
+def test_what_joins_makes_a_case_more_urgent_and_changes_no_view_of_the_first(desk: Desk) -> None:
+    first = desk.file(desk.incoming(), CALM)
+    reply = {"recipients": (desk.show(first)["reply_address"],)}
+    second = desk.file(desk.incoming(body_text="He has grabbed another child.", **reply), WORSE)
+    shown = desk.show(first)
+    assert shown["suggestion"] == CALM.to_json() | {"read": "new_words"}
+    assert (shown["threshold"], shown["category"], shown["category_by"]) == (
+        "low_level_concern",
+        "conduct",
+        "suggestion",
+    )
+    (later,) = shown["later_suggestions"]
+    assert (later["message"], later["version"], later["flags"]) == (
+        second.message_id,
+        "rules-2+test",
+        ["immediate_danger", "restraint"],
+    )
+    with desk.database.read() as session:
+        case = session.get_one(Case, first.case_id)
+        view = views.whole(session, desk.practice, case)
+    assert view.card.flags == (Flag.IMMEDIATE_DANGER, Flag.RESTRAINT, Flag.ONLINE)
+    assert (view.card.threshold, view.suggestion) == (Threshold.LOW_LEVEL, CALM)
+    joined = next(message for message in view.messages if message.id == second.message_id)
+    assert (joined.is_evidence_text, joined.suggestion) == (False, WORSE)
+    (notice,) = notices(desk)
+    assert notice.urgent == (Flag.IMMEDIATE_DANGER,)
+    assert notice_sentence(notice, desk.practice.calendar.zone).startswith(f"URGENT ({Flag.IMMEDIATE_DANGER.label}): ")
+
+
+def test_what_joins_never_makes_a_case_less_urgent(desk: Desk) -> None:
+    first = desk.file(desk.incoming(), WORSE)
+    reply = {"recipients": (desk.show(first)["reply_address"],)}
+    for suggestion in (CALM, None):
+        desk.file(desk.incoming(**reply), suggestion)
+        with desk.database.read() as session:
+            card = views.card(session, session.get_one(Case, first.case_id))
+        assert set(WORSE.flags) <= set(card.flags)
+        assert card.threshold is Threshold.MEETS
+    assert [notice.urgent for notice in notices(desk)] == [(), ()]
+
+
+def test_a_decision_stands_beside_the_first_suggestion_whatever_joined(desk: Desk) -> None:
+    first = desk.file(desk.incoming(), CALM)
+    desk.file(desk.incoming(recipients=(desk.show(first)["reply_address"],)), WORSE)
+    desk.perform(referral(first.case_id))
+    assert desk.show(first)["decision"]["suggestion_version"] == CALM.version
+    with desk.database.read() as session:
+        (pair,) = agreement.pairs(session)
+    assert pair.missed
+    desk.file(desk.incoming(recipients=(desk.show(first)["reply_address"],)), WORSE)
+    assert desk.show(first)["decision"]["decision"] == "referral"
+
+
+def test_a_notice_of_the_version_before_is_still_read(desk: Desk) -> None:
+    old = desk_queue.notice_to_json(Notice(NoticeKind.JOINED, code="joined"))
+    del old["urgent"]
+    assert desk_queue.notice_from_json(old) == Notice(NoticeKind.JOINED, code="joined")
 
 
 def test_a_case_s_address_counts_where_a_redirection_left_it(desk: Desk) -> None:

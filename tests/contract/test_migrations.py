@@ -91,6 +91,24 @@ def test_0003_keeps_the_outbox_and_lets_nodes_of_0002_go_on(empty: Database) -> 
     empty.dispose()
 
 
+def test_0004_keeps_messages_and_lets_nodes_of_0003_go_on(empty: Database) -> None:
+    to(empty, "0003")
+    message = {
+        "id": "M1", "channel": "email", "direction": "in", "received_at": WHEN, "identity": "i", "opened_case": False,
+        "sender_trust": "none", "parked": False, "content": b"sealed",
+    }  # fmt: skip
+    fill(empty, {"messages": message})
+    to(empty, "0004")
+    fill(empty, {"messages": message | {"id": "M2", "identity": "j"}})
+    with empty.engine.connect() as connection:
+        rows = connection.execute(select(Table("messages", MetaData(), autoload_with=connection))).mappings().all()
+    assert [(row["id"], bytes(row["content"]), row["root_key"]) for row in rows] == [
+        ("M1", b"sealed", None),
+        ("M2", b"sealed", None),
+    ]
+    empty.dispose()
+
+
 def test_starting_on_an_older_schema_brings_it_to_the_newest(empty: Database) -> None:
     to(empty, "0001")
     fill(empty, AT_0001)

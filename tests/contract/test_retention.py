@@ -411,7 +411,7 @@ def test_after_a_purge_nothing_of_the_case_opens_and_nothing_else_is_touched(off
         assert place.row not in spooled or place.table == "messages"
     left = [row for row in office.rows(Message) if row.case_id == filed.case_id]
     assert {row.id for row in left} == set(messages)
-    assert {(row.rfc_key, row.sender_key, row.raw_id) for row in left} == {(None, None, None)}
+    assert {(row.rfc_key, row.root_key, row.sender_key, row.raw_id) for row in left} == {(None,) * 4}
     assert {row.identity for row in left} == {f"purged:{row.id}" for row in left}
     assert office.rows(Participant, col(Participant.case_id) == filed.case_id) == []
     assert office.rows(Link) == []

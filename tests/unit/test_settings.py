@@ -50,6 +50,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("[mail]\nhost = '10.1.0.7'\nrecipients = ['a@x.example']", {}, "networks must be named"),
         ("[mail]\nnetworks = ['10.1.0.7/16']", {}, "10.1.0.7/16"),
         ("[mail]\ntls = 'required'\ntls_key = 'key.pem'", {}, "tls_certificate"),
+        ("[mail.relay]\nhost = 'r.example'\nstarttls = false\npassword = 'p'", {}, "set starttls = true"),
+        ("[mail.relay]\nhost = 'r.example'\nstarttls = false", {"INTAKE_BOT_MAIL_RELAY_PASSWORD": "p"}, "mail.relay"),
         ("[mail]\naddress = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@x.example'", {}, "mail.address"),
         ("[mail", {}, "not TOML"),
     ],
@@ -59,6 +61,16 @@ def test_what_is_wrong_is_named(text: str, environ: dict[str, str], named: str, 
         load(file(tmp_path, text), environ)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_a_password_may_stay_on_this_machine_without_tls(host: str, tmp_path: Path) -> None:
+    text = f"[mail.relay]\nhost = '{host}'\nstarttls = false\nusername = 'bot'\npassword = '{SECRET}'\n"
+    assert not load(file(tmp_path, text), {}).mail.relay.starttls
+
+
+def test_a_relay_without_tls_is_taken_where_there_is_no_password(tmp_path: Path) -> None:
+    assert not load(file(tmp_path, "[mail.relay]\nhost = 'r.example'\nstarttls = false\n"), {}).mail.relay.starttls
+
+
 def test_a_secret_is_in_no_repr_and_in_no_complaint(tmp_path: Path) -> None:
     text = (
         f"[slack]\nbot_token = '{SECRET}'\napp_token = 'xapp-x'\nchannel = 'C1'\n[mail.relay]\npassword = '{SECRET}'\n"
@@ -66,4 +78,7 @@ def test_a_secret_is_in_no_repr_and_in_no_complaint(tmp_path: Path) -> None:
     assert SECRET not in repr(load(file(tmp_path, text), {}))
     with pytest.raises(SettingsProblem) as caught:
         load(file(tmp_path, f"[slack]\nbot_token = '{SECRET}'\nofficers = 3\n"), {})
+    assert SECRET not in str(caught.value)
+    with pytest.raises(SettingsProblem) as caught:
+        load(file(tmp_path, f"[mail.relay]\nhost = 'r.example'\nstarttls = false\npassword = '{SECRET}'\n"), {})
     assert SECRET not in str(caught.value)

@@ -15,6 +15,7 @@ from fakes.block_kit import message_problems
 from intake_bot.casework.desk import Actor, DueTime, Notice, NoticeKind
 from intake_bot.casework.vocabulary import DeadlineState, DecisionKind, Status
 from intake_bot.slack.cards import card_blocks, card_fallback, notice_blocks, notice_text
+from triage.vocabulary import Flag
 
 LONDON = ZoneInfo("Europe/London")
 NASTY = "<!channel> *b* _i_ `c` & <https://evil.example|x>"
@@ -93,7 +94,7 @@ def test_foreign_words_in_every_place_stay_inert():
         due=(DueTime(NASTY, cases.DUE, DeadlineState.RUNNING),),
     )
     notice = Notice(NoticeKind.REMINDER, NASTY, NASTY, NASTY, cases.DUE, owner=Actor("slack", NASTY), code=NASTY)
-    notices = [replace(notice, kind=kind) for kind in NoticeKind]
+    notices = [replace(notice, kind=kind, urgent=tuple(Flag)) for kind in NoticeKind]
     shown = [card_blocks(hostile, LONDON), *(notice_blocks(each, LONDON) for each in notices)]
     assert [message_problems(blocks) for blocks in shown] == [[]] * len(shown)
     for mrkdwn in [text for blocks in shown for text in mrkdwn_texts(blocks)] + [
@@ -141,3 +142,12 @@ def test_a_reminder_says_what_is_due_when_and_whose():
     assert f"<!date^{int(due.timestamp())}^" in shown
     unowned = replace(notice, owner=None, moment="before", due_at=due + timedelta(days=1), late=False)
     assert notice_text(unowned, LONDON).endswith("is due Tuesday 1 December 2026 at 16:40. Nobody has claimed it.")
+
+
+def test_what_joins_and_is_urgent_says_so_first():
+    notice = Notice(NoticeKind.JOINED, "LADO-26-7QK3M", code="joined", urgent=(Flag.INJURY,))
+    assert notice_text(notice, LONDON) == (
+        ":rotating_light: URGENT (Injury to a child): LADO-26-7QK3M: another message has come. Nobody has claimed it."
+    )
+    calm = notice_text(replace(notice, urgent=()), LONDON)
+    assert calm == "LADO-26-7QK3M: another message has come. Nobody has claimed it."

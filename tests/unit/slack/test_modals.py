@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from fakes import sample_cases as cases
 from fakes.block_kit import view_problems
 from intake_bot.casework.acts import Decide
-from intake_bot.casework.desk import Actor
+from intake_bot.casework.desk import READ_WHOLE, Actor
 from intake_bot.casework.vocabulary import DecisionKind
 from intake_bot.slack.modals import decide_modal, parse_decision, view_modal
 from intake_bot.slack.rich import Piece, chunks, cost, marked
 from triage.suggestion import Evidence, Polarity
-from triage.vocabulary import Category, Criterion
+from triage.vocabulary import Category, Criterion, Flag
 
 LONDON = ZoneInfo("Europe/London")
 ALEX = Actor("slack", "T0TEAM/U0ALEX")
@@ -149,6 +149,15 @@ class TestView:
         shown = words(view_modal(cases.view(messages=several, suggestion=None), LONDON))
         assert [number for number in range(40) if f"Message number {number}." in shown] == [3, *range(29, 40)]
         assert "12 of 40. Read the whole with: intake-bot show" in shown
+
+    def test_what_joined_is_shown_with_its_own_evidence(self):
+        text = "He grabbed her arm again."
+        made = cases.suggestion("", evidence=(cases.evidence(text, "grabbed her arm"),), flags=(Flag.INJURY,))
+        joined = cases.message(id="2", text=text, is_evidence_text=False, read_whole=True, suggestion=made)
+        shown = words(view_modal(cases.view(messages=(cases.message(), joined)), LONDON))
+        assert "»grabbed her arm«" in shown
+        assert f"Flags of this message: {Flag.INJURY.label}" in shown
+        assert READ_WHOLE in shown
 
 
 @given(st.text(max_size=3000), st.lists(st.tuples(st.integers(-5, 3000), st.integers(-5, 3000)), max_size=12))
