@@ -116,8 +116,7 @@ def _read(match: re.Match[str], following: re.Match[str] | None, using: Neutral)
         return match["mark"]
     word = match["word"][:MAX_WORD].replace("’", "'")
     small = word.lower()
-    possessive = small.endswith("'s")
-    small = small.removesuffix("'s")
+    small, ending = _parted(small, using)
     if small in _CLERICAL and word[0].isupper() and following is not None and _is_name(following[0], using):
         return MINISTER
     if small in using.colours and following is not None and following[0].lower() in using.persons:
@@ -127,7 +126,15 @@ def _read(match: re.Match[str], following: re.Match[str] | None, using: Neutral)
     read = using.instead.get(small)
     if read is None:
         read = NAME if _is_name(word, using) else INITIALS if _are_initials(word, using) else small
-    return read + "'s" if possessive else read
+    return read + ending
+
+
+def _parted(small: str, using: Neutral) -> tuple[str, str]:
+    """A word and what is drawn on to it: "tom", "'s"; "he", "'d"."""
+    word, mark, ending = small.rpartition("'")
+    if mark and (ending == "s" or word in using.instead):
+        return word, mark + ending
+    return small, ""
 
 
 def _is_name(word: str, using: Neutral) -> bool:

@@ -5,14 +5,14 @@ Plain functions over numbers, so that calibration, evaluation and the service ju
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from triage.learned.model import Floats, sigmoid, softmax
-from triage.vocabulary import Category, Criterion, Flag, MissingDatum, Threshold
+from triage.vocabulary import URGENT_FLAGS, Category, Criterion, Flag, MissingDatum, Threshold
 from triage.weighing import Verdict
 
 CATEGORIES, THRESHOLDS, CRITERIA, FLAGS, DATA = (
@@ -27,12 +27,15 @@ _MEETS, _LOW, _NOT, _UNCLEAR = (
 )
 _CONCERNS = (Threshold.MEETS, Threshold.UNCLEAR)
 
+FULL_TRUST_WORDS = 60
+"""The model learned from emails: of a text with fewer words than this the rules have a say, the more the fewer it has."""
+
 _FOUND_BY_SHAPE = frozenset({MissingDatum.CHILD_NAME_OR_AGE, MissingDatum.REFERRER_CONTACT, MissingDatum.WORKPLACE})
 """Data whose shape the rules find more surely than the model does: what they found is not asked for."""
 
 _Label = TypeVar("_Label")
 
-RULES_SURE = 0.7
+RULES_SURE = 0.6
 """From this confidence the rules' "meets" forbids the model's "below": an officer reads it."""
 
 
@@ -74,17 +77,24 @@ class Judgement:
     raised_by_rules: bool
 
 
-def judge(logits: Mapping[str, Floats], calibration: Calibration, rules: Verdict | None) -> Judgement:
-    """The labels of one text. ``rules``: their verdict on the same text; it can raise what is suggested, never lower it."""
+def judge(
+    logits: Mapping[str, Floats], calibration: Calibration, rules: Verdict | None, *, words: int = FULL_TRUST_WORDS
+) -> Judgement:
+    """The labels of one text of so many words. ``rules``: their verdict on the same text. Where they are sure of harm they
+    can raise what is suggested, never lower it.
+    """
     categories = softmax(logits["category"] / calibration.category_temperature)
     thresholds = softmax(logits["threshold"] / calibration.threshold_temperature)
+    if rules is not None and words < FULL_TRUST_WORDS:
+        trust = words / FULL_TRUST_WORDS
+        categories = trust * categories + (1 - trust) * _spread(CATEGORIES, rules.category, rules.category_confidence)
+        thresholds = trust * thresholds + (1 - trust) * _spread(THRESHOLDS, rules.threshold, rules.threshold_confidence)
     threshold = _threshold(thresholds, calibration)
     by_rules = (
         rules is not None
         and rules.threshold is Threshold.MEETS
         and rules.threshold_confidence >= RULES_SURE
         and threshold not in _CONCERNS
-        and float(thresholds[_MEETS]) >= calibration.doubt / 4
     )
     if by_rules:
         threshold = Threshold.UNCLEAR
@@ -95,7 +105,7 @@ def judge(logits: Mapping[str, Floats], calibration: Calibration, rules: Verdict
     if category is Category.PRIVATE_LIFE:
         flags.add(Flag.PRIVATE_LIFE)
     if rules is not None and threshold in _CONCERNS:
-        flags |= {Flag.IMMEDIATE_DANGER} & set(rules.flags)
+        flags |= URGENT_FLAGS & set(rules.flags)
     criteria = _over(CRITERIA, logits["criteria"], calibration.cuts["criteria"])
     if not criteria and threshold is Threshold.MEETS:
         criteria = [CRITERIA[int(logits["criteria"].argmax())]]
@@ -124,6 +134,11 @@ def _threshold(probabilities: Floats, calibration: Calibration) -> Threshold:
     if meets >= calibration.doubt or probabilities[_UNCLEAR] >= max(probabilities[_LOW], probabilities[_NOT]):
         return Threshold.UNCLEAR
     return Threshold.LOW_LEVEL if probabilities[_LOW] >= probabilities[_NOT] else Threshold.NOT_LADO
+
+
+def _spread(labels: Sequence[Category] | Sequence[Threshold], said: Category | Threshold, sure: float) -> Floats:
+    """A verdict as probabilities: what is not said of the one label is shared by the others."""
+    return np.array([sure if one is said else (1 - sure) / (len(labels) - 1) for one in labels], dtype=np.float32)
 
 
 def _missing(logits: Floats, calibration: Calibration, rules: Verdict | None) -> list[MissingDatum]:

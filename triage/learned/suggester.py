@@ -42,7 +42,7 @@ class LearnedSuggester:
         verdict, found = self._rules.judge(text, subject=subject, sender=sender)
         with self._lock:
             answers = self._model.answer(subject, text, verdict.measures)
-        judged = judge(answers.logits, self._calibration, verdict)
+        judged = judge(answers.logits, self._calibration, verdict, words=len(text.split()))
         evidence = [*_spans(text, answers, judged), *_from_rules(found, judged)]
         return Suggestion(
             category=judged.category,
@@ -114,10 +114,12 @@ def _likeliest(answers: Answers) -> Iterator[tuple[float, int, int]]:
 
 
 def _from_rules(found: Iterable[Evidence], judged: Judgement) -> Iterator[Evidence]:
-    """What the rules found for the flags that are raised, and what speaks against a concern that is not."""
+    """What the rules found for the flags that are raised, and for the category where it is a concern."""
     flags = {flag.value for flag in judged.flags}
     for one in found:
-        if one.label in flags and one.polarity is Polarity.FOR:
+        if (one.label in flags and one.polarity is Polarity.FOR) or (
+            one.label == judged.category.value and judged.threshold is not Threshold.NOT_LADO
+        ):
             yield one
 
 

@@ -31,6 +31,7 @@ def words(text: str) -> list[str]:
         ("Ring 01632 960123", "Ring 07700 900456"),
         ("jo@oak.example", "dsl.sam@hill.example"),
         ("Tom's coach", "Ayesha's coach"),
+        ("he'd said, he'll, he's", "she'd said, she'll, she's"),
     ],
 )
 def test_who_somebody_is_changes_no_word(one: str, other: str) -> None:
