@@ -111,7 +111,7 @@ class IntakeWorker:
 
     async def _email(self, arrival: Arrival) -> Filed | None:
         reading = await self.reader.read(arrival.raw, arrival.envelope)
-        incoming = incoming_from(arrival, reading)
+        incoming = incoming_from(arrival, reading, self.practice)
         if self.verifier is not None and incoming.sender_trust == "none":
             incoming = replace(incoming, sender_trust=await self._verdict(self.verifier, arrival))
         suggestion, read = None, NEW_WORDS
@@ -210,8 +210,11 @@ def file_parked(session: Session, practice: Practice, arrival_id: str, *, by: Ac
     return filed.reference
 
 
-def incoming_from(arrival: Arrival, reading: Reading) -> Incoming:
+def incoming_from(arrival: Arrival, reading: Reading, practice: Practice) -> Incoming:
     """What casework needs of a mail that was read."""
+    # An answer to an address of ours would come back here, and the school would have none.
+    reply_to_ours = reading.reply_to is not None and practice.is_ours(reading.reply_to)
+    reply_to = None if reply_to_ours else reading.reply_to
     return Incoming(
         id=arrival.id,
         channel=arrival.channel,
@@ -221,7 +224,7 @@ def incoming_from(arrival: Arrival, reading: Reading) -> Incoming:
         sender=reading.sender,
         sender_name=reading.sender_name,
         # What cannot be written to without quoting is no address to answer: the card says so at once.
-        answer_to=reading.reply_to or (reading.sender if reading.sender and is_plain(reading.sender) else None),
+        answer_to=reply_to or (reading.sender if reading.sender and is_plain(reading.sender) else None),
         recipients=reading.recipients,
         message_id=reading.message_id,
         in_reply_to=reading.in_reply_to,
@@ -250,6 +253,7 @@ def incoming_from(arrival: Arrival, reading: Reading) -> Incoming:
         still_trying=reading.still_trying,
         null_sender=is_null_sender(str(arrival.envelope.get("from", ""))),
         addressed_to=(*reading.to, *reading.cc),
+        reply_to_ours=reply_to_ours,
         history_by_us=reading.history_by_us,
         sender_trust=reading.trust,
         unreadable=reading.unreadable,

@@ -98,6 +98,10 @@ class Practice:
     def own_addresses(self) -> tuple[str, ...]:
         return (self.address, *self.recipients)
 
+    def is_ours(self, address: str) -> bool:
+        """Whether mail to it comes here, as its +tag forms do: nobody to answer."""
+        return _without_tag(address) in {_without_tag(own) for own in self.own_addresses}
+
     def reply_address(self, reply_tag: str) -> str:
         local, _, domain = self.address.rpartition("@")
         return f"{local}+{reply_tag}@{domain}"
@@ -132,3 +136,8 @@ class Practice:
     def mail_key(self, message_id: str) -> str:
         """Matches a Message-ID, punctuation and all."""
         return self.vault.blind("message-id", message_id)
+
+
+def _without_tag(address: str) -> str:
+    local, _, domain = address.strip().rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}".lower()

@@ -50,7 +50,7 @@ class Incoming:
     sender: str | None
     sender_name: str
     answer_to: str | None
-    """Where an answer goes: Reply-To if given, else the sender."""
+    """Where an answer goes: Reply-To if given and not an address of ours, else the sender."""
     recipients: tuple[str, ...]
     message_id: str | None
     in_reply_to: tuple[str, ...]
@@ -78,6 +78,8 @@ class Incoming:
     """It came from the null sender, as reports of mail systems do."""
     addressed_to: tuple[str, ...] = ()
     """The addresses of To and Cc: a redirection on the way changes ``recipients``, and leaves these."""
+    reply_to_ours: bool = False
+    """Its Reply-To is an address of ours."""
     history_by_us: bool = False
     """The nearest old message under the new words names us as its author."""
     sender_trust: str = "none"
@@ -319,6 +321,8 @@ def _remarks(incoming: Incoming, suggestion: Suggestion | None) -> Iterator[Rema
     """What an officer should know of how the message came and how far it was read."""
     if incoming.sender_trust == "fail":
         yield Remark.SENDER_TRUST_FAIL
+    if incoming.reply_to_ours:
+        yield Remark.REPLY_TO_OURS
     if incoming.unreadable:
         yield Remark.UNREADABLE
     elif DOCUMENT_FAULTS.intersection(incoming.defects):
@@ -660,8 +664,10 @@ def _no_acknowledgement(session: Session, practice: Practice, incoming: Incoming
     if incoming.machine_reason is not None:
         return Remark.NOT_ACKNOWLEDGED_MACHINE
     address = incoming.answer_to
-    if address is None or address.lower() == practice.address.lower() or practice.reply_tag_of(address):
+    if address is None or practice.is_ours(address):
         return Remark.NOT_ACKNOWLEDGED_NO_ADDRESS
+    if takes_no_answers(address):
+        return Remark.NOT_ACKNOWLEDGED_NO_REPLY
     # Counted for the sender and what authentication found of it, so that a forger cannot use up the answers of whoever is
     # forged; and for the address in all, unless the sender is proven.
     theirs = and_(
@@ -686,6 +692,14 @@ def _no_acknowledgement(session: Session, practice: Practice, incoming: Incoming
     return None
 
 
+def takes_no_answers(address: str) -> bool:
+    """Whether an address says of itself that nobody reads what comes to it, as ``no-reply@`` does."""
+    return bool(_NO_REPLY.search(address.rpartition("@")[0]))
+
+
+_NO_REPLY = re.compile(
+    r"(?i)(?:^|[-_.+\d])(?:no|do[-_.]?not|don[-_.]?t)[-_.]?(?:repl(?:y|ies)|respon(?:d|se))(?:$|[-_.+=\d])"
+)
 OTHERS_FACTOR = 3
 """How many times the answers for one sender go to one address in all, whoever asks for them in its name."""
 _LETTERS = re.compile(r"[^\W\d_]+")

@@ -96,6 +96,8 @@ class Remark(StrEnum):
     NOT_ACKNOWLEDGED_MACHINE = "not_acknowledged_machine"
     NOT_ACKNOWLEDGED_CAP = "not_acknowledged_cap"
     NOT_ACKNOWLEDGED_NO_ADDRESS = "not_acknowledged_no_address"
+    NOT_ACKNOWLEDGED_NO_REPLY = "not_acknowledged_no_reply"
+    REPLY_TO_OURS = "reply_to_ours"
     SENDER_TRUST_FAIL = "sender_trust_fail"
     SAME_ID_OTHER_SENDER = "same_id_other_sender"
     PROPOSED_LINK = "proposed_link"
@@ -114,6 +116,8 @@ class Remark(StrEnum):
             Remark.NOT_ACKNOWLEDGED_MACHINE: "Sent by a machine: not acknowledged. If a person is behind it, telephone",
             Remark.NOT_ACKNOWLEDGED_CAP: "Not acknowledged: this address has had its fill of automatic answers",
             Remark.NOT_ACKNOWLEDGED_NO_ADDRESS: "Not acknowledged: there is no address to answer",
+            Remark.NOT_ACKNOWLEDGED_NO_REPLY: "Not acknowledged: nobody reads what its address gets. Telephone whoever wrote",
+            Remark.REPLY_TO_OURS: "Asked for answers to an address of ours: answers go to its sender instead",
             Remark.SENDER_TRUST_FAIL: "The sender's address failed authentication: check who wrote before you answer",
             Remark.SAME_ID_OTHER_SENDER: "Carries the Message-ID of another sender's message: check both",
             Remark.PROPOSED_LINK: "May belong to another case: see View",

@@ -559,6 +559,38 @@ def test_a_busy_person_is_answered_each_time_up_to_the_cap(desk: Desk) -> None:
     assert len(desk.letters()) >= 1
 
 
+@pytest.mark.parametrize(
+    ("address", "read"),
+    [
+        ("no-reply@forms.example", False),
+        ("NoReply@forms.example", False),
+        ("do_not_reply@forms.example", False),
+        ("donotreply2@forms.example", False),
+        ("oakfield.dont-reply@forms.example", False),
+        ("noreply+7Q@forms.example", False),
+        ("forms-no.response@forms.example", False),
+        ("moreno.reply@school.example", True),
+        ("head@noreply.example", True),
+        ("reply@school.example", True),
+    ],
+)
+def test_an_address_that_takes_no_answers_is_not_acknowledged_and_the_card_says_so(
+    desk: Desk, address: str, read: bool
+) -> None:
+    filed = desk.opened(sender=address)
+    assert filed.acknowledged is read
+    assert ("not_acknowledged_no_reply" in desk.show(filed)["remarks"]) is not read
+    assert desk.opened(sender=address, answer_to="head@school.example").acknowledged
+
+
+@pytest.mark.parametrize("address", ["Allegations@elmshire.example", "allegations+k3y@elmshire.example"])
+def test_none_of_our_addresses_is_answered(desk: Desk, address: str) -> None:
+    desk.practice = replace(desk.practice, recipients=("allegations@elmshire.example",))
+    filed = desk.opened(sender=address)
+    assert not filed.acknowledged
+    assert "not_acknowledged_no_address" in desk.show(filed)["remarks"]
+
+
 def test_our_own_address_is_never_answered(desk: Desk) -> None:
     desk.opened(sender="LADO@elmshire.example")
     assert desk.letters() == []

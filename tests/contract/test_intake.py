@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
@@ -18,7 +19,8 @@ from intake_bot.sandbox import SandboxFailed
 from storage import spool
 from storage.engine import Database
 from storage.spool import Channel, Offer
-from storage.tables import Case, Message, SuggestionRow
+from storage.tables import Case, Message, Outgoing, SuggestionRow
+from storage.vault import Place
 from triage.suggestion import Suggestion
 from triage.vocabulary import Category, Threshold
 
@@ -59,6 +61,7 @@ class Intake:
     def __init__(self, database: Database, practice: Practice) -> None:
         self.database = database
         self.vault = practice.vault
+        practice = replace(practice, recipients=(LADO, "allegations@elmshire.example"))
         self.triage = Listening()
         self._worker = IntakeWorker(
             database=database,
@@ -114,6 +117,27 @@ async def test_a_reply_to_our_letter_is_read_without_the_letter(intake: Intake) 
     ours, theirs = intake.triage.read
     assert "999" not in ours
     assert "999" in theirs
+
+
+@pytest.mark.parametrize(
+    ("reply_to", "answered", "remark"),
+    [
+        ("office@school.example", "office@school.example", False),
+        ("Allegations@elmshire.example", "dsl@school.example", True),
+        (f"{LADO}, office@school.example", "dsl@school.example", True),
+        ("lado+k3y@elmshire.example", "dsl@school.example", True),
+    ],
+)
+async def test_a_reply_to_of_ours_has_the_sender_answered(
+    intake: Intake, reply_to: str, answered: str, remark: bool
+) -> None:
+    await intake.arrive("A coach shouted at a pupil.", Message_ID="<a@school.example>", Reply_To=reply_to)
+    with intake.database.read() as session:
+        letter = session.exec(select(Outgoing).where(Outgoing.kind == "acknowledgement")).one()
+        case = session.exec(select(Case)).one()
+        content = intake.vault.open_json(Place("outbox", letter.id, "content", case.id), letter.content)
+        assert content["to"] == answered
+        assert ("reply_to_ours" in case.remarks) is remark
 
 
 async def test_a_message_joins_although_triage_fails(intake: Intake) -> None:
