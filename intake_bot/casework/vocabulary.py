@@ -116,7 +116,7 @@ class Remark(StrEnum):
             Remark.NOT_ACKNOWLEDGED_MACHINE: "Sent by a machine: not acknowledged. If a person is behind it, telephone",
             Remark.NOT_ACKNOWLEDGED_CAP: "Not acknowledged: this address has had its fill of automatic answers",
             Remark.NOT_ACKNOWLEDGED_NO_ADDRESS: "Not acknowledged: there is no address to answer",
-            Remark.NOT_ACKNOWLEDGED_NO_REPLY: "Not acknowledged: nobody reads what its address gets. Telephone whoever wrote",
+            Remark.NOT_ACKNOWLEDGED_NO_REPLY: "Not acknowledged: nobody reads mail to its address. Telephone who wrote",
             Remark.REPLY_TO_OURS: "Asked for answers to an address of ours: answers go to its sender instead",
             Remark.SENDER_TRUST_FAIL: "The sender's address failed authentication: check who wrote before you answer",
             Remark.SAME_ID_OTHER_SENDER: "Carries the Message-ID of another sender's message: check both",
