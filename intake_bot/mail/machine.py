@@ -125,14 +125,16 @@ _TO_THE_SENDER = re.compile(
 # Whole prefixes at the very start: "Re: Automatic reply" typed by a person is none. The weak ones are also words
 # that a person may begin a subject with, so they count only before a colon or as the whole subject; those that are
 # everyday words of English (a school writes about an absence) count only in what answers something. What portals too
-# call their own mail, and what is English and therefore what a school may write, wants something beside it.
+# call their own mail, and what is English and therefore what a school may write, wants something beside it; but for
+# Exchange's old "Out of Office AutoReply", which nobody types.
 _PORTALS_SUBJECTS = "auto(?:matic|mated)?[ -]?message|away message"
 _ENGLISH_SUBJECTS = (
     "automatic reply|automatic response|auto-?\\s?reply|auto-?\\s?response|automated (?:reply|response)|"
     "autoresponder|auto(?:matic)?[ -]?answer|out of (?:the )?office (?:reply|response|notification|message|notice)|"
-    "out of (?:the )?office auto-?\\s?reply|vacation (?:reply|response|message|auto-?reply)"
+    "vacation (?:reply|response|message|auto-?reply)"
 )
 _STRONG_SUBJECTS = (
+    "out of (?:the )?office auto-?\\s?reply|"
     "auto(?:matic)?[ -]?antwort|abwesenheitsmeldung|abwesenheitsassistent|réponse d['’]absence|"
     "mensaje de ausencia|mensagem de ausência|avviso di assenza|frånvaromeddelande|fraværsmeddelelse|"
     "poissaoloilmoitus|powiadomienie o nieobecności|ateb awtomatig|ymateb awtomatig|automatische antwort|autom\\. antwort|"
@@ -171,7 +173,7 @@ def _prefix(strong: str, weak: str) -> re.Pattern[str]:
     )
 
 
-_FOREIGN_SUBJECT = _prefix(_STRONG_SUBJECTS, _WEAK_SUBJECTS)
+_PROGRAMS_SUBJECT = _prefix(_STRONG_SUBJECTS, _WEAK_SUBJECTS)
 _ENGLISH_SUBJECT = _prefix(_ENGLISH_SUBJECTS, "(?!)")
 _WEAK_ENGLISH_SUBJECT = _prefix(_PORTALS_SUBJECTS, _WEAK_ENGLISH_SUBJECTS)
 _PORTALS_SUBJECT = _prefix(_PORTALS_SUBJECTS, "(?!)")
@@ -180,7 +182,10 @@ _AWAY_BODY = re.compile(
     r"(?i)\b(?:i|we)(?:['’]m|['’]re|['’]ll be| am| are| will be| shall be) (?:currently |now |presently |still )?(?:away|"
     r"out of (?:the |my )?(?:office|school)|on (?:\w{3,15}[ -]){0,2}(?:leave|holiday|holidays|vacation|sabbatical)|"
     r"off (?:work|sick|until|today)|not (?:in (?:the |my )?(?:office|school)|working|available|at (?:work|my desk))|"
-    r"unavailable)|\bis (?:currently |now )?(?:out of (?:the )?office|not in the office)|"
+    r"unavailable|out (?:today|this week|until|all))|(?:^|[.!?]\s)(?:currently |now )?(?:on|out) (?:\w{3,15} ){0,2}"
+    r"(?:leave|holiday|vacation)\b|\bi (?:do not|don['’]t|only) work\b|\bi work part[- ]time|"
+    r"\bmy (?:\w+ )?(?:working|office) (?:days|hours) are|"
+    r"\bis (?:currently |now )?(?:out of (?:the )?office|not in the office)|"
     r"\bout of (?:the )?office (?:until|from|today|this)|"
     r"\b(?:limited|no|intermittent|infrequent|restricted|little) access to (?:my |our )?e-?mails?|"
     r"\b(?:office|school|college|nursery|club|academy) is (?:now |currently )?closed\b|"
@@ -199,7 +204,8 @@ _ANSWERS_BODY = re.compile(
     r"\b(?:in|during) (?:my|our) absence|\b(?:on|upon|until|after) my return|\bwhen i (?:return|get back|am back)|"
     r"\bno longer (?:work|employed)|\bi have (?:now |recently )?left\b|\b(?:e-?mail|message|mail) has been received|"
     r"\b(?:inbox|mailbox|account|address) is (?:not|no longer|only) (?:being )?(?:monitored|checked|read|in use)|"
-    r"^back (?:on|in|at|from|soon)\b"
+    r"\bfor (?:any |all )?(?:urgent|emergenc)|\bif (?:it|this|your (?:e-?mail|message|enquiry|matter))(?:['’]s| is) urgent|"
+    r"\bpart[- ]time\b|^back (?:on|in|at|from|soon)\b"
 )
 # In the first of its words, and with not many more than these where nothing but its subject says so.
 _SAYS_SO_WORDS = 60
@@ -401,7 +407,7 @@ def _untagged(subject: str) -> str:
 
 
 def _is_vacation_subject(subject: str) -> bool:
-    return any(pattern.match(subject) for pattern in (_FOREIGN_SUBJECT, _ENGLISH_SUBJECT, _WEAK_ENGLISH_SUBJECT))
+    return any(pattern.match(subject) for pattern in (_PROGRAMS_SUBJECT, _ENGLISH_SUBJECT, _WEAK_ENGLISH_SUBJECT))
 
 
 def _says_it_itself(parts: Sequence[Part], subject: str, opening: str, *, marked: bool) -> bool:
@@ -409,7 +415,7 @@ def _says_it_itself(parts: Sequence[Part], subject: str, opening: str, *, marked
 
     ``marked``: it came from the null sender, or with a mark that portals put on their mail as well.
     """
-    if _FOREIGN_SUBJECT.match(subject):
+    if _PROGRAMS_SUBJECT.match(subject):
         return True
     text = opening.split()
     begin = " ".join(text[:_SAYS_SO_WORDS])
