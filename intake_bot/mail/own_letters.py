@@ -64,6 +64,18 @@ def own_templates() -> tuple[str, ...]:
     return tuple((folder / name).read_text(encoding="utf-8") for name in ACKNOWLEDGEMENT)
 
 
+@cache
+def _advice_alone() -> frozenset[str]:
+    """Whole lines that stand in advice and in no acknowledgement."""
+    advice = (resources.files("intake_bot") / "templates" / "advice.txt.j2").read_text(encoding="utf-8")
+    acknowledged = "\n".join(own_templates())
+    return frozenset(
+        line.strip()
+        for line in advice.splitlines()
+        if len(line.split()) > 4 and "{" not in line and line.strip() not in acknowledged
+    )
+
+
 def written_into(lines: Sequence[str], templates: Sequence[str] = ()) -> list[int] | None:
     """The numbers of those lines of a returned letter that hold words which are not ours, each with the label over it; None
     where it is not our acknowledgement.
@@ -71,6 +83,9 @@ def written_into(lines: Sequence[str], templates: Sequence[str] = ()) -> list[in
     ``templates`` are those of the letter, where an authority has its own. Quotation marks before a line are passed over.
     """
     bare = without_marks(lines[:_MAX_LINES])
+    # Advice shares lines with the acknowledgement, and its other words are an officer's: none of them are filled in.
+    if _advice_alone() & {line.strip() for line in bare}:
+        return None
     ours = _ours((*own_templates(), *templates))
     stream = [(word, number) for number, line in enumerate(bare) for word in words(line[: 4 * MAX_LINE])]
     covered = _covered([word for word, _ in stream], ours)

@@ -78,10 +78,11 @@ def letter_of(house: House, reference: str) -> email.message.EmailMessage | None
 
 def test_an_officer_added_to_a_conversation_is_shown_what_it_is_about(house: House, service: Service) -> None:
     raw = mail(
-        "Copying in the designated officer, as agreed.\n\nJoanne\n\nFrom: Sally Moss <sally@home.example>\n"
-        "Sent: 23 November 2026 07:30\nTo: office@brookfield.example\nSubject: My son\n\n"
-        "A parent told us that the coach hit her son on Friday. He has a bruise on his arm.\n",
+        "As agreed on the telephone this morning.\n\nJoanne\n\n"
+        "On 23 Nov 2026, at 07:30, Sally Moss <sally@home.example> wrote:\n\n"
+        "> A parent told us that the coach hit her son on Friday. He has a bruise on his arm.\n",
         message_id="<added@brookfield.example>",
+        sender="Joanne Farrier <office@brookfield.example>",
         subject="RE: My son",
         headers={"In-Reply-To": "<unseen@home.example>"},
     )
@@ -261,7 +262,11 @@ def test_a_decision_meets_the_target_cancels_reminders_and_starts_the_month(hous
 
 
 def test_reminders_come_once_late_ones_marked_and_none_after_the_decision(house: House, service: Service) -> None:
-    message = arrive(house, service, mail(ALLEGATION, message_id="<remind@brookfield.example>"))
+    message = arrive(
+        house,
+        service,
+        mail(ALLEGATION, message_id="<remind@brookfield.example>", sender="A Head <head@brookfield.example>"),
+    )
     reference = str(message["case"])
     before, at, after = house.show(reference)["reminders"]
 
