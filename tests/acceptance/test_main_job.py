@@ -265,7 +265,7 @@ def test_reminders_come_once_late_ones_marked_and_none_after_the_decision(house:
     message = arrive(
         house,
         service,
-        mail(ALLEGATION, message_id="<remind@brookfield.example>", sender="A Head <head@brookfield.example>"),
+        mail(ALLEGATION, message_id="<remind@brookfield.example>", sender="A Head <head@oakfield.example>"),
     )
     reference = str(message["case"])
     before, at, after = house.show(reference)["reminders"]
