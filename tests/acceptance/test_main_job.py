@@ -262,11 +262,7 @@ def test_a_decision_meets_the_target_cancels_reminders_and_starts_the_month(hous
 
 
 def test_reminders_come_once_late_ones_marked_and_none_after_the_decision(house: House, service: Service) -> None:
-    message = arrive(
-        house,
-        service,
-        mail(ALLEGATION, message_id="<remind@brookfield.example>", sender="A Head <head@oakfield.example>"),
-    )
+    message = arrive(house, service, mail(ALLEGATION, message_id="<remind@brookfield.example>"))
     reference = str(message["case"])
     before, at, after = house.show(reference)["reminders"]
 
