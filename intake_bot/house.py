@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from intake_bot.casework.directory import DirectoryRules
 from intake_bot.casework.letters import Letterhead, LetterProblem, Letters
-from intake_bot.casework.practice import ONE_MONTH, TRIAGE, AdviceRules, Practice, RetentionRules
+from intake_bot.casework.practice import ONE_MONTH, SIGN_OFF, TRIAGE, AdviceRules, Practice, RetentionRules
 from intake_bot.mail.addresses import is_plain
 from intake_bot.settings import LOOPBACK, Settings, SettingsProblem
 from storage import backup, keys, keystore, schema
@@ -22,7 +22,7 @@ from storage.vault import Vault, WrongKey
 DATABASE_FILE = "intake.db"
 KEY_STORE = Path("keys") / "keystore.db"
 """In the data folder, but in a folder of its own: no backup of the content takes it along."""
-TARGETS = (TRIAGE, ONE_MONTH)
+TARGETS = (TRIAGE, SIGN_OFF, ONE_MONTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +164,7 @@ def make_practice(settings: Settings, vault: Vault) -> Practice:
         acknowledgements_same_words=settings.mail.acknowledgements_same_words,
         recipients=settings.mail.recipients,
         sender_cards_per_hour=settings.mail.sender_cards_per_hour,
+        sign_off_below_threshold=settings.casework.sign_off_below_threshold,
         directory=DirectoryRules(
             ours=(settings.service.authority, *settings.service.local_authority_names),
             shared=settings.mail.shared_domains,

@@ -366,13 +366,22 @@ class Backup(_Section):
     keep: int = Field(14, ge=1, description="How many backups of the content are kept.")
 
 
+class CaseworkSection(_Section):
+    """How officers work."""
+
+    sign_off_below_threshold: bool = Field(
+        False, description="true: a decision below the threshold stands only with a second officer's sign-off."
+    )
+
+
 class Targets(_Section):
     """The clocks. Rules: working_24h | elapsed_24h | next_working_day HH:MM | working_days N | calendar_months N | ..."""
 
     triage: str = Field("working_24h", description="First response and threshold decision, from receipt.")
+    sign_off: str = Field("working_days 1", description="A second officer's sign-off, where it is asked for.")
     one_month: str = Field("calendar_months 1", description="Conclusion of a referral, from receipt.")
 
-    @field_validator("triage", "one_month")
+    @field_validator("triage", "sign_off", "one_month")
     @classmethod
     def _known_rule(cls, value: str) -> str:
         Rule.parse(value)
@@ -386,9 +395,10 @@ class Reminders(_Section):
     """When the desk is nudged, as offsets from the due time: -4h, 0, +1h, -7d."""
 
     triage: tuple[str, ...] = Field(("-4h", "0", "+1h"), description="")
+    sign_off: tuple[str, ...] = Field(("-4h", "0"), description="")
     one_month: tuple[str, ...] = Field(("-7d", "0", "+7d"), description="")
 
-    @field_validator("triage", "one_month")
+    @field_validator("triage", "sign_off", "one_month")
     @classmethod
     def _known_offsets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         ReminderPlan.parse(value)
@@ -426,6 +436,7 @@ class Settings(_Section):
     keys: Keys = Field(default_factory=Keys)
     retention: Retention = Field(default_factory=Retention)
     backup: Backup = Field(default_factory=Backup)
+    casework: CaseworkSection = Field(default_factory=CaseworkSection)
     targets: Targets = Field(default_factory=Targets)
     reminders: Reminders = Field(default_factory=Reminders)
     triage: Triage = Field(default_factory=Triage)

@@ -12,12 +12,11 @@ from rich.text import Text
 
 from intake_bot.casework.desk import READ_WHOLE, Actor, CaseCard, CaseView, Notice, NoticeKind, Posted
 from intake_bot.casework.letters import say_time
-from intake_bot.casework.vocabulary import DeadlineState
+from intake_bot.casework.vocabulary import TARGET_LABELS, DeadlineState
 from triage.suggestion import Polarity, Suggestion
 from triage.vocabulary import URGENT_FLAGS
 
 TERMINAL = "terminal"
-TARGET_LABELS = {"triage": "First response and decision", "one_month": "Conclusion within one month"}
 
 
 class TerminalDesk:
@@ -117,6 +116,8 @@ def notice_sentence(notice: Notice, zone: ZoneInfo) -> str:
             )
             urgent = f"URGENT ({', '.join(flag.label for flag in notice.urgent)}): " if notice.urgent else ""
             return f"{urgent}{notice.reference or 'A case'}: {what} has come. {owner}{concluded}"
+        case NoticeKind.ESCALATED:
+            return f"{notice.reference or 'A case'} was escalated to a senior manager ({notice.code})."
         case NoticeKind.CAPPED:
             return (
                 f"{notice.reference or 'A case'}: not acknowledged, since its address has had its fill of automatic "

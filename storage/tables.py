@@ -68,6 +68,10 @@ class Spooled(SQLModel, table=True):
 class Case(SQLModel, table=True):
     """One consultation. ``category`` and ``threshold`` are the suggestion's until ``category_by`` says officer.
 
+    ``source`` is who brought it, in the figures' words; ``themes`` are tags that an officer adds for them.
+    ``restricted_to`` are those who may see a restricted case, beside the officer who has it; ``set_aside`` is why it is no
+    consultation; ``sign_off`` is whether the decision that stands waits for a second officer, or had one.
+
     ``key_id`` is the data key of all its content; what arrived later has keys of its own, found over ``raw``.
     """
 
@@ -96,6 +100,16 @@ class Case(SQLModel, table=True):
     strip_names: bool = False
     purged_at: datetime | None = Field(default=None, index=True)
     remarks: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    sub_sector: str | None = Field(default=None, max_length=64)
+    source: str | None = Field(default=None, max_length=32)
+    themes: list[str] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    restricted_to: list[str] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    employer_action: str | None = Field(default=None, max_length=32)
+    transferred_to: str | None = Field(default=None, max_length=100)
+    escalated: str | None = Field(default=None, max_length=32)
+    set_aside: str | None = Field(default=None, max_length=32)
+    merged_into: str | None = Field(default=None, max_length=26)
+    sign_off: str | None = Field(default=None, max_length=16)
     revision: int = 1
     desk_channel: str | None = Field(default=None, max_length=64)
     desk_ts: str | None = Field(default=None, max_length=64)
@@ -195,6 +209,70 @@ class NoteRow(SQLModel, table=True):
     by: str = Field(max_length=128)
     at: datetime
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Meeting(SQLModel, table=True):
+    """A meeting about a case. What was said is in the note ``note_id``, if anything was noted."""
+
+    __tablename__ = "meetings"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str = Field(foreign_key="cases.id", index=True, max_length=26)
+    kind: str = Field(max_length=32)
+    held_at: datetime
+    by: str = Field(max_length=128)
+    recorded_at: datetime
+    note_id: str | None = Field(default=None, max_length=26)
+
+
+class Action(SQLModel, table=True):
+    """Something that somebody owes on a case by a day. What it is stands in the note ``note_id``.
+
+    ``owner`` is who in the field's words (the employer, the police); ``address_key`` the participant who is written to.
+    """
+
+    __tablename__ = "actions"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str = Field(foreign_key="cases.id", index=True, max_length=26)
+    owner: str = Field(max_length=32)
+    due_at: datetime
+    state: str = Field(max_length=16)
+    by: str = Field(max_length=128)
+    recorded_at: datetime
+    closed_at: datetime | None = None
+    address_key: str | None = Field(default=None, max_length=64)
+    note_id: str = Field(max_length=26)
+    __table_args__ = (Index("ix_actions_state_due", "state", "due_at"),)
+
+
+class Strand(SQLModel, table=True):
+    """An inquiry beside ours: the police's, social care's, the employer's."""
+
+    __tablename__ = "strands"
+    case_id: str = Field(primary_key=True, foreign_key="cases.id", max_length=26)
+    strand: str = Field(primary_key=True, max_length=32)
+    opened_at: datetime
+    closed_at: datetime | None = None
+
+
+class Regulator(SQLModel, table=True):
+    """A body that was told of a case, and when."""
+
+    __tablename__ = "regulators"
+    case_id: str = Field(primary_key=True, foreign_key="cases.id", max_length=26)
+    body: str = Field(primary_key=True, max_length=32)
+    told_at: datetime
+    by: str = Field(max_length=128)
+
+
+class Pause(SQLModel, table=True):
+    """A time in which a case's clocks stood still, and why. ``ended_at`` is empty while they do."""
+
+    __tablename__ = "pauses"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str = Field(foreign_key="cases.id", index=True, max_length=26)
+    reason: str = Field(max_length=32)
+    started_at: datetime
+    ended_at: datetime | None = None
 
 
 class Deadline(SQLModel, table=True):

@@ -10,7 +10,7 @@ from intake_bot.casework import deadlines, desk_queue, retention
 from intake_bot.casework.acts import Conclude, Done, Refused
 from intake_bot.casework.practice import ONE_MONTH, Practice
 from intake_bot.casework.views import latest_decision
-from intake_bot.casework.vocabulary import CaseOutcome, DeadlineState, DecisionKind, Status
+from intake_bot.casework.vocabulary import CaseOutcome, DecisionKind, SignOff, Status
 from storage import audit
 from storage.tables import Case
 
@@ -38,6 +38,7 @@ def conclude(
         return refusal
     note = retention.add_note(session, practice, case, "concluded", by=act.by, words=act.note, now=now)
     case.status, case.outcome, case.concluded_at = Status.CONCLUDED, act.outcome, at
+    case.employer_action = act.employer_action
     case.review_at = retention.review_at(practice.calendar, at, practice.retention.years(act.outcome))
     case.strip_names = case.strip_names or act.strip_names
     session.add(case)
@@ -77,15 +78,22 @@ def _refusal(session: Session, case: Case, act: Conclude, *, now: datetime, at: 
         return Refused(f"{case.reference} is not decided yet: decide it first.")
     if at > now or at < decision.at:
         return Refused("The time of the conclusion must lie between the decision and now.")
-    is_referral = case.decision == DecisionKind.REFERRAL
-    if is_referral and act.outcome is None:
-        return Refused(f"A referral ends with an outcome: one of {', '.join(CaseOutcome)}.")
-    if not is_referral and act.outcome is not None:
-        return Refused(f"Only a referral has an outcome; {case.reference} was decided otherwise.")
-    if is_referral and act.strip_names:
-        return Refused(
-            "A referral is a record about a named person: its names are kept as long as its outcome demands."
-        )
+    said = _unfit(case, act)
+    return Refused(said) if said else None
+
+
+def _unfit(case: Case, act: Conclude) -> str | None:
+    """Why what is said of the ending does not go with what was decided."""
+    if case.sign_off == SignOff.PENDING:
+        return f"{case.reference} waits for a second officer's sign-off."
+    if case.decision != DecisionKind.REFERRAL:
+        if act.outcome is not None or act.employer_action is not None:
+            return f"Only a referral has an outcome; {case.reference} was decided otherwise."
+        return None
+    if act.outcome is None:
+        return f"A referral ends with an outcome: one of {', '.join(CaseOutcome)}."
+    if act.strip_names:
+        return "A referral is a record about a named person: its names are kept as long as its outcome demands."
     return None
 
 
@@ -96,12 +104,6 @@ def _again(case: Case, act: Conclude) -> Done | Refused:
 
 
 def _close_deadlines(session: Session, case: Case, *, at: datetime, actor: str) -> None:
-    for deadline in deadlines.of_case(session, case.id):
-        if deadline.target in MET_BY_CONCLUDING:
-            deadlines.meet(session, case, deadline.target, at=at, actor=actor, because=BECAUSE)
-        else:
-            deadlines.cancel_reminders(session, deadline, because=BECAUSE)
-            if deadline.state in (DeadlineState.RUNNING, DeadlineState.PAUSED):
-                deadline.state = DeadlineState.CANCELLED
-                session.add(deadline)
-                audit.record(session, case.id, at=at, actor=actor, act="target_cancelled", code=deadline.target)
+    for target in MET_BY_CONCLUDING:
+        deadlines.meet(session, case, target, at=at, actor=actor, because=BECAUSE)
+    deadlines.cancel(session, case, at=at, actor=actor, because=BECAUSE)

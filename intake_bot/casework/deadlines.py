@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 
 from intake_bot.casework.plan import plan
 from intake_bot.casework.practice import Practice
-from intake_bot.casework.targets import Due, due, explain
+from intake_bot.casework.targets import Due, due, explain, moved
 from intake_bot.casework.vocabulary import DeadlineState, ReminderState
 from storage import audit
 from storage.ids import new_id
@@ -16,35 +16,34 @@ from storage.tables import Case, Deadline, Reminder
 
 
 def start(
-    session: Session, practice: Practice, case: Case, target: str, *, started_at: datetime, now: datetime
+    session: Session,
+    practice: Practice,
+    case: Case,
+    target: str,
+    *,
+    started_at: datetime,
+    now: datetime,
+    again: bool = False,
 ) -> Deadline:
-    """Start a clock and plan its reminders. A late decision may start one that is already missed: it says so at once."""
+    """Start a clock and plan its reminders. A late decision may start one that is already missed: it says so at once.
+
+    With ``again`` one that the case had before, and that was ended, is started anew.
+    """
     reached = due(practice.rules[target], started_at, practice.calendar)
-    deadline = Deadline(
-        id=new_id(now),
-        case_id=case.id,
-        target=target,
-        rule=reached.rule,
-        calendar=reached.calendar,
-        started_at=started_at,
-        due_at=reached.due_at,
-        state=DeadlineState.MISSED if reached.due_at < now else DeadlineState.RUNNING,
-        steps=reached.to_json(),
+    there = None
+    if again:
+        there = session.exec(
+            select(Deadline).where(col(Deadline.case_id) == case.id, col(Deadline.target) == target)
+        ).one_or_none()
+    deadline = there or Deadline(
+        id=new_id(now), case_id=case.id, target=target, rule="", calendar="", started_at=now, due_at=now, state=""
     )
+    deadline.rule, deadline.calendar, deadline.steps = reached.rule, reached.calendar, reached.to_json()
+    deadline.started_at, deadline.due_at, deadline.met_at = started_at, reached.due_at, None
+    deadline.state = DeadlineState.MISSED if reached.due_at < now else DeadlineState.RUNNING
     session.add(deadline)
     session.flush()
-    for planned in plan(reached, practice.plans[target], now):
-        session.add(
-            Reminder(
-                id=new_id(now),
-                case_id=case.id,
-                deadline_id=deadline.id,
-                kind=planned.kind,
-                recipient=planned.to,
-                due_at=planned.due_at,
-                state=ReminderState.WAITING,
-            )
-        )
+    _plan_reminders(session, practice, deadline, reached, now=now, first=there is None)
     return deadline
 
 
@@ -71,6 +70,90 @@ def meet(session: Session, case: Case, target: str, *, at: datetime, actor: str,
         code=target,
         detail={"state": deadline.state, "reminders_cancelled": cancelled},
     )
+
+
+def cancel(
+    session: Session, case: Case, *, at: datetime, actor: str, because: str, but: frozenset[str] = frozenset()
+) -> None:
+    """End every clock that still runs or stands, but those named: what they were for has lost its point."""
+    for deadline in of_case(session, case.id):
+        if deadline.target in but or deadline.met_at is not None:
+            continue
+        cancel_reminders(session, deadline, because=because)
+        if deadline.state in (DeadlineState.RUNNING, DeadlineState.PAUSED):
+            deadline.state = DeadlineState.CANCELLED
+            session.add(deadline)
+            audit.record(session, case.id, at=at, actor=actor, act="target_cancelled", code=deadline.target)
+
+
+def restart(session: Session, practice: Practice, case: Case, deadline: Deadline, *, now: datetime, actor: str) -> None:
+    """Let a clock run again that was met or cancelled, to the time that it was due: its point has come back."""
+    deadline.met_at = None
+    deadline.state = DeadlineState.MISSED if deadline.due_at < now else DeadlineState.RUNNING
+    session.add(deadline)
+    _plan_reminders(session, practice, deadline, Due.from_json(deadline.steps), now=now)
+    audit.record(session, case.id, at=now, actor=actor, act="target_restarted", code=deadline.target)
+
+
+def pause(session: Session, deadline: Deadline, *, because: str) -> None:
+    """Stop a running clock. It nudges nobody until :func:`resume`."""
+    deadline.state = DeadlineState.PAUSED
+    session.add(deadline)
+    cancel_reminders(session, deadline, because=because)
+
+
+def resume(
+    session: Session, practice: Practice, deadline: Deadline, *, paused_at: datetime, why: str, now: datetime
+) -> None:
+    """Let a paused clock run on: it is due later by as long as it stood. ``why`` is in fixed words."""
+    reached = moved(Due.from_json(deadline.steps), now - paused_at, why)
+    deadline.due_at, deadline.steps = reached.due_at, reached.to_json()
+    deadline.state = DeadlineState.MISSED if deadline.due_at < now else DeadlineState.RUNNING
+    session.add(deadline)
+    _plan_reminders(session, practice, deadline, reached, now=now)
+
+
+def recount(session: Session, practice: Practice, deadline: Deadline, *, started_at: datetime, now: datetime) -> None:
+    """Count a clock anew from another start, by today's rule, and plan its reminders anew. Pauses are not counted again."""
+    reached = due(practice.rules[deadline.target], started_at, practice.calendar)
+    cancel_reminders(session, deadline, because="receipt_corrected")
+    deadline.started_at, deadline.due_at, deadline.steps = started_at, reached.due_at, reached.to_json()
+    deadline.rule, deadline.calendar = reached.rule, reached.calendar
+    match deadline.state:
+        case DeadlineState.MET | DeadlineState.MISSED if deadline.met_at is not None:
+            late = deadline.met_at > deadline.due_at
+            deadline.state = DeadlineState.MISSED if late else DeadlineState.MET
+        case DeadlineState.RUNNING | DeadlineState.MISSED:
+            deadline.state = DeadlineState.MISSED if deadline.due_at < now else DeadlineState.RUNNING
+            _plan_reminders(session, practice, deadline, reached, now=now)
+        case _:
+            pass
+    session.add(deadline)
+
+
+def _plan_reminders(
+    session: Session, practice: Practice, deadline: Deadline, reached: Due, *, now: datetime, first: bool = False
+) -> None:
+    """Plan what is to come. One that was cancelled and comes again at the same time waits once more, as the same row."""
+    there: dict[tuple[str, str, datetime], Reminder] = {}
+    if not first:
+        rows = session.exec(select(Reminder).where(col(Reminder.deadline_id) == deadline.id))
+        there = {(row.kind, row.recipient, row.due_at): row for row in rows}
+    for planned in plan(reached, practice.plans[deadline.target], now):
+        row = there.get((planned.kind, planned.to, planned.due_at))
+        if row is None:
+            row = Reminder(
+                id=new_id(now),
+                case_id=deadline.case_id,
+                deadline_id=deadline.id,
+                kind=planned.kind,
+                recipient=planned.to,
+                due_at=planned.due_at,
+                state=ReminderState.WAITING,
+            )
+        elif row.state == ReminderState.CANCELLED:
+            row.state, row.cancelled_because = ReminderState.WAITING, None
+        session.add(row)
 
 
 def cancel_reminders(session: Session, deadline: Deadline, *, because: str) -> int:

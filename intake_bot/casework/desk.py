@@ -154,6 +154,7 @@ class NoticeKind(StrEnum):
     FOLDED = "folded"
     JOINED = "joined"
     CAPPED = "capped"
+    ESCALATED = "escalated"
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,7 @@ _FORM = re.compile(r"(?:0|(?P<sign>[+-])(?P<number>[1-9]\d{0,3})(?P<unit>[mhd]))
 DEFAULT_REMINDERS: Mapping[str, ReminderPlan] = MappingProxyType(
     {
         "triage": ReminderPlan.parse(("-4h", "0", "+1h")),
+        "sign_off": ReminderPlan.parse(("-4h", "0")),
         "one_month": ReminderPlan.parse(("-7d", "0", "+7d")),
     }
 )

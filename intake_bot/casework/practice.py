@@ -18,6 +18,9 @@ TRIAGE = "triage"
 ONE_MONTH = "one_month"
 ADVICE = "advice"
 """Met by advice that is written, where the settings have such a clock."""
+FIRST_MEETING = "first_meeting"
+SIGN_OFF = "sign_off"
+"""A second officer's word on a decision below the threshold."""
 
 _BOUNCE = "b-"
 # No case's reply tag holds a hyphen.
@@ -93,6 +96,8 @@ class Practice:
     """New cases of one sender beyond which cards are folded into one line."""
     directory: DirectoryRules = field(default_factory=DirectoryRules)
     advice: AdviceRules = field(default_factory=AdviceRules)
+    sign_off_below_threshold: bool = False
+    """A decision below the threshold stands only once a second officer has agreed to it."""
 
     @property
     def own_addresses(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -21,11 +21,12 @@ from sqlmodel import Session, col, func, select
 from intake_bot.casework import deadlines, desk_queue, directory, undelivered
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW, TRIAGE, Practice
+from intake_bot.casework.references import free_reference
 from intake_bot.casework.sectors import sector_of
 from intake_bot.casework.text_read import FULL_TEXT, NEW_WORDS, is_shortened
 from intake_bot.casework.vocabulary import DOCUMENT_FAULTS, Remark, Status
 from storage import audit, outbox, spool
-from storage.ids import REFERENCE_ALPHABET, REFERENCE_LENGTH, new_id, new_reference
+from storage.ids import REFERENCE_ALPHABET, REFERENCE_LENGTH, new_id
 from storage.outbox import Kind, Via
 from storage.spool import Outcome
 from storage.tables import Case, Link, Message, Outgoing, Participant, SuggestionRow
@@ -263,7 +264,7 @@ def _open_case(
     case = Case(
         id=case_id,
         key_id=incoming.key_id,
-        reference=_free_reference(session, practice, incoming.received_at),
+        reference=free_reference(session, practice, incoming.received_at),
         reply_tag=practice.vault.tag("reply", case_id),
         status=Status.NEW,
         channel=incoming.channel,
@@ -426,7 +427,16 @@ def _cases_named(session: Session, practice: Practice, incoming: Incoming) -> li
             for rfc_key, holder in rows:
                 if rfc_key == key and holder is not None:
                     found[holder] = None
-    return list(found)
+    return _followed(session, found) if found else []
+
+
+def _followed(session: Session, case_ids: Collection[str]) -> list[str]:
+    """The same cases, each that was merged into another as that other one. A purged one is nobody's."""
+    merged = select(Case.id, Case.merged_into).where(
+        col(Case.id).in_(list(case_ids)), col(Case.merged_into).is_not(None)
+    )
+    into = dict(session.exec(merged).all())
+    return list(dict.fromkeys(into.get(case_id) or case_id for case_id in case_ids))
 
 
 def _answered_keys(practice: Practice, incoming: Incoming) -> list[str]:
@@ -544,14 +554,6 @@ def _case_named_to_machine(session: Session, practice: Practice, incoming: Incom
             col(Message.rfc_key).in_(keys), col(Message.direction) == "out", col(Message.case_id).is_not(None)
         )
     ).first()
-
-
-def _free_reference(session: Session, practice: Practice, received_at: datetime) -> str:
-    year = received_at.astimezone(practice.calendar.zone).year
-    while True:
-        reference = new_reference(practice.reference_prefix, year)
-        if session.exec(select(Case.id).where(col(Case.reference) == reference)).first() is None:
-            return reference
 
 
 def _add_message(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import calendar as months
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -257,6 +257,12 @@ def due(rule: Rule, started_at: datetime, calendar: WorkingCalendar) -> Due:
     )
 
 
+def moved(due: Due, by: timedelta, why: str) -> Due:
+    """The same, due later by so much real time, for a reason that is no content."""
+    later = due.due_at + by
+    return replace(due, due_at=later, steps=(*due.steps, Step(StepKind.MOVED, due.due_at, later, None, why)))
+
+
 def explain(due: Due) -> list[str]:
     """How the due time was reached, in plain sentences in local time, from what is stored alone.
 
@@ -320,7 +326,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Count]], ...] = (
 )
 
 DEFAULT_RULES: Mapping[str, Rule] = MappingProxyType(
-    {"triage": Rule(WorkingHours(24)), "one_month": Rule(CalendarMonths(1))}
+    {"triage": Rule(WorkingHours(24)), "sign_off": Rule(WorkingDays(1)), "one_month": Rule(CalendarMonths(1))}
 )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlmodel import Session, col, func, select
 
@@ -20,18 +20,24 @@ from storage.claims import PARKED
 from storage.spool import waiting_states
 from storage.tables import (
     LAST_SLACK_PING,
+    Action,
     AuditEntry,
     Case,
     Deadline,
     DecisionRow,
     Link,
+    Meeting,
     Message,
     Meta,
     NoteRow,
     Outgoing,
+    Pause,
+    Regulator,
     Reminder,
     Spooled,
+    Strand,
     SuggestionRow,
+    rows_of,
 )
 from storage.vault import Place
 from triage.suggestion import Suggestion
@@ -141,7 +147,7 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
                 attachments=tuple(attachment["filename"] for attachment in content["attachments"]),
                 is_evidence_text=made is not None and made is suggestion,
                 read_whole=read == FULL_TEXT,
-                suggestion=_suggestion(practice, made) if made is not None and made is not suggestion else None,
+                suggestion=opened_suggestion(practice, made) if made is not None and made is not suggestion else None,
                 recipients=tuple(content["recipients"]),
             )
         )
@@ -153,7 +159,7 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
     return CaseView(
         card=card(session, case),
         messages=tuple(messages),
-        suggestion=_suggestion(practice, suggestion) if suggestion else None,
+        suggestion=opened_suggestion(practice, suggestion) if suggestion else None,
         decision=_decision_view(practice, decision, purged) if decision else None,
         explanations=(
             *((f"{purged} The content was destroyed; the coded facts are kept.",) if purged else ()),
@@ -215,6 +221,14 @@ def case_json(case: Case) -> dict[str, Any]:
         "category_by": case.category_by,
         "decision": case.decision,
         "outcome": case.outcome,
+        "sub_sector": case.sub_sector,
+        "source": case.source,
+        "themes": case.themes or [],
+        "employer_action": case.employer_action,
+        "sign_off": case.sign_off,
+        "transferred_to": case.transferred_to,
+        "escalated": case.escalated,
+        "set_aside": case.set_aside,
         "concluded_at": rfc3339(case.concluded_at),
         "review_at": rfc3339(case.review_at),
         "hold": case.hold,
@@ -304,6 +318,8 @@ def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any
         .join(Link, col(Link.other_case_id) == col(Case.id))
         .where(col(Link.case_id) == case.id)
     )
+    notes = [note_json(practice, row) for row in notes_of(session, case.id)]
+    words = {note["id"]: note["text"] for note in notes}
     return case_json(case) | {
         "reply_address": None if case.purged_at else practice.reply_address(case.reply_tag),
         "messages": [_message_json(practice, row, case.reference) for row in _messages_of(session, case.id)],
@@ -315,9 +331,23 @@ def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any
         "decision": decision_json(practice, decision) if decision else None,
         "deadlines": [deadline_json(row) for row in rows],
         "reminders": [reminder_json(row, case.reference, targets[row.deadline_id]) for row in reminders],
-        "notes": [note_json(practice, row) for row in notes_of(session, case.id)],
-        "actions": [],
-        "meetings": [],
+        "notes": notes,
+        "actions": [action_json(row, words) for row in _of_case(session, Action, case.id)],
+        "meetings": [meeting_json(row, words) for row in _of_case(session, Meeting, case.id)],
+        "strands": [
+            {"strand": row.strand, "opened_at": rfc3339(row.opened_at), "closed_at": rfc3339(row.closed_at)}
+            for row in _of_case(session, Strand, case.id)
+        ],
+        "regulators": [
+            {"body": row.body, "told_at": rfc3339(row.told_at), "by": row.by}
+            for row in _of_case(session, Regulator, case.id)
+        ],
+        "pauses": [
+            {"reason": row.reason, "started_at": rfc3339(row.started_at), "ended_at": rfc3339(row.ended_at)}
+            for row in _of_case(session, Pause, case.id)
+        ],
+        "restricted_to": case.restricted_to,
+        "merged_into": session.exec(select(Case.reference).where(col(Case.id) == case.merged_into)).first(),
         "links": [{"case": reference, "state": state, "why": why} for reference, state, why in links],
         "audit": [
             {
@@ -375,6 +405,41 @@ def deadline_json(row: Deadline) -> dict[str, Any]:
     }
 
 
+def action_json(row: Action, words: Mapping[str, str | None]) -> dict[str, Any]:
+    """An action, with what is to be done; ``words`` are the notes' texts by id."""
+    return {
+        "id": row.id,
+        "owner": row.owner,
+        "due_at": rfc3339(row.due_at),
+        "state": row.state,
+        "by": row.by,
+        "at": rfc3339(row.recorded_at),
+        "closed_at": rfc3339(row.closed_at),
+        "chased": row.address_key is not None,
+        "text": words.get(row.note_id),
+    }
+
+
+def meeting_json(row: Meeting, words: Mapping[str, str | None]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "held_at": rfc3339(row.held_at),
+        "by": row.by,
+        "at": rfc3339(row.recorded_at),
+        "text": words.get(row.note_id or ""),
+    }
+
+
+def _of_case(session: Session, table: type[_Row], case_id: str) -> list[_Row]:
+    """The case's rows of one of the tables of its record, oldest first."""
+    order = rows_of(table).primary_key.columns
+    return list(session.exec(select(table).where(rows_of(table).c.case_id == case_id).order_by(*order)).all())
+
+
+_Row = TypeVar("_Row", Action, Meeting, Strand, Regulator, Pause)
+
+
 def reminder_json(row: Reminder, reference: str, target: str) -> dict[str, Any]:
     return {
         "case": reference,
@@ -425,7 +490,8 @@ def _content(practice: Practice, row: Message) -> dict[str, Any]:
     return content
 
 
-def _suggestion(practice: Practice, row: SuggestionRow) -> Suggestion:
+def opened_suggestion(practice: Practice, row: SuggestionRow) -> Suggestion:
+    """A suggestion as it was made; of a purged case, what its columns say."""
     if not row.content:
         return _coded_suggestion(row)
     place = Place("suggestions", row.id, "content", row.case_id)
@@ -434,7 +500,7 @@ def _suggestion(practice: Practice, row: SuggestionRow) -> Suggestion:
 
 def _suggestion_json(session: Session, practice: Practice, row: SuggestionRow) -> dict[str, Any]:
     """The published shape, with the text that was ``read``: its evidence points into that one, or into a document."""
-    suggestion = _suggestion(practice, row).to_json()
+    suggestion = opened_suggestion(practice, row).to_json()
     content = _content(practice, session.get_one(Message, row.message_id))
     read = _text_read_for(practice, row)
     return suggestion | {"evidence": located(suggestion["evidence"], *_parts(content, read)), "read": read}

@@ -5,7 +5,9 @@ What triage shares with everyone is in :mod:`triage.vocabulary`; this adds the w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class Status(StrEnum):
@@ -63,6 +65,136 @@ class CaseOutcome(StrEnum):
                 "Unfounded: there is no evidence or proper basis; what was seen was misinterpreted or mistaken"
             ),
         }[self]
+
+
+class EmployerAction(StrEnum):
+    """What the employer did in the end, as the annual reports count it."""
+
+    DISMISSAL = "dismissal"
+    RESIGNATION = "resignation"
+    CESSATION_OF_USE = "cessation_of_use"
+    WARNING = "warning"
+    TRAINING = "training"
+    MANAGEMENT_ADVICE = "management_advice"
+    NO_FURTHER_ACTION = "no_further_action"
+    OTHER = "other"
+
+
+class MeetingKind(StrEnum):
+    """A meeting about the allegation: the first one, or the same people again; or another body's meeting."""
+
+    INITIAL = "initial"
+    RECONVENED = "reconvened"
+    STRATEGY = "strategy"
+    OTHER = "other"
+
+
+class Owner(StrEnum):
+    """Who owes an action."""
+
+    REFERRER = "referrer"
+    EMPLOYER = "employer"
+    POLICE = "police"
+    SOCIAL_CARE = "social_care"
+    REGULATOR = "regulator"
+    OFFICER = "officer"
+    OTHER = "other"
+
+
+class ActionState(StrEnum):
+    OPEN = "open"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class StrandKind(StrEnum):
+    """The inquiries that run beside ours."""
+
+    POLICE = "police"
+    SOCIAL_CARE = "social_care"
+    EMPLOYER = "employer"
+
+
+class PauseReason(StrEnum):
+    """What a case waits for whose clocks stand still."""
+
+    POLICE = "police"
+    CPS = "cps"
+    COURT = "court"
+    SOCIAL_CARE = "social_care"
+    OTHER = "other"
+
+
+class RegulatorBody(StrEnum):
+    """Who is told that somebody may be unsuitable."""
+
+    DBS = "dbs"
+    TRA = "tra"
+    OFSTED = "ofsted"
+    SPORT = "sport"
+    PROFESSIONAL = "professional"
+    CHARITY_COMMISSION = "charity_commission"
+    OTHER = "other"
+
+
+class Escalation(StrEnum):
+    """Why a senior manager is told."""
+
+    COMPLEX = "complex"
+    MEDIA = "media"
+    SENIOR_PERSON = "senior_person"
+    OTHER = "other"
+
+
+class SetAside(StrEnum):
+    """Why something is no consultation. ``MERGED``: it is one, and is dealt with under another reference."""
+
+    MISDIRECTED = "misdirected"
+    UNSOLICITED = "unsolicited"
+    INFORMATION_ONLY = "information_only"
+    TEST = "test"
+    DUPLICATE = "duplicate"
+    MERGED = "merged"
+    OTHER = "other"
+
+
+class Source(StrEnum):
+    """Who brings a consultation, as the figures count it; not where the adult works."""
+
+    EMPLOYER = "employer"
+    SOCIAL_CARE = "social_care"
+    POLICE = "police"
+    HEALTH = "health"
+    PARENT_OR_CARER = "parent_or_carer"
+    CHILD = "child"
+    PUBLIC = "public"
+    OFSTED = "ofsted"
+    NSPCC = "nspcc"
+    ANOTHER_AUTHORITY = "another_authority"
+    PROFESSIONAL_BODY = "professional_body"
+    OTHER = "other"
+
+
+class SignOff(StrEnum):
+    """Whether a second officer has agreed to a decision below the threshold, where the setting asks for one."""
+
+    PENDING = "pending"
+    GIVEN = "given"
+    REFUSED = "refused"
+
+
+TARGET_LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        "triage": "First response and decision",
+        "sign_off": "Second officer's sign-off",
+        "advice": "Advice",
+        "first_meeting": "First meeting",
+        "one_month": "Conclusion within one month",
+        "three_months": "Conclusion within three months",
+        "twelve_months": "Conclusion within twelve months",
+    }
+)
+"""The field's targets in words; one that an authority adds reads as its own name."""
 
 
 class DeadlineState(StrEnum):

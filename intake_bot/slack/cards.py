@@ -22,14 +22,13 @@ from slack_sdk.models.blocks import (
 
 from intake_bot.casework.desk import Actor, CaseCard, DueTime, Notice, NoticeKind
 from intake_bot.casework.letters import say_time
-from intake_bot.casework.vocabulary import DeadlineState, Status
+from intake_bot.casework.vocabulary import TARGET_LABELS, DeadlineState, Status
 from intake_bot.slack.escape import line, mrkdwn
 from triage.vocabulary import URGENT_FLAGS, Flag
 
 CLAIM, VIEW, DECIDE = "claim", "view", "decide"
 """The buttons' action ids; each carries the case's id as its value."""
 
-TARGET_LABELS = {"triage": "First response and decision", "one_month": "Conclusion within one month"}
 UNDECIDED = frozenset({Status.NEW, Status.CLAIMED})
 
 _HEADER, _SECTION, _WORD = 150, 3000, 300
@@ -200,6 +199,8 @@ def _notice(notice: Notice, say: Say, name: Callable[[Actor], str]) -> str:
                 else ""
             )
             return f"{urgent}{reference or 'A case'}: {what} has come. {owner}{concluded}"
+        case NoticeKind.ESCALATED:
+            return f"{reference or 'A case'} was escalated to a senior manager ({code})."
         case NoticeKind.CAPPED:
             return (
                 f"{reference or 'A case'}: not acknowledged, since its address has had its fill of automatic answers. "

@@ -109,6 +109,25 @@ def test_0004_keeps_messages_and_lets_nodes_of_0003_go_on(empty: Database) -> No
     empty.dispose()
 
 
+def test_0005_keeps_cases_and_lets_nodes_of_0004_go_on(empty: Database) -> None:
+    to(empty, "0004")
+    case = {
+        "id": "C1", "key_id": "k", "reference": "LADO-26-AAAAAA", "reply_tag": "t1", "status": "new", "channel": "email",
+        "received_at": WHEN, "no_names": False, "restricted": False, "hold": False, "strip_names": False, "remarks": [],
+        "revision": 1,
+    }  # fmt: skip
+    fill(empty, {"cases": case})
+    to(empty, "0005")
+    fill(empty, {"cases": case | {"id": "C2", "reference": "LADO-26-BBBBBB", "reply_tag": "t2"}})
+    with empty.engine.connect() as connection:
+        rows = connection.execute(select(Table("cases", MetaData(), autoload_with=connection))).mappings().all()
+    assert [(row["id"], row["restricted_to"], row["sign_off"]) for row in rows] == [
+        ("C1", None, None),
+        ("C2", None, None),
+    ]
+    empty.dispose()
+
+
 def test_starting_on_an_older_schema_brings_it_to_the_newest(empty: Database) -> None:
     to(empty, "0001")
     fill(empty, AT_0001)

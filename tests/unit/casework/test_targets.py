@@ -252,6 +252,7 @@ class TestWords:
     def test_the_defaults(self) -> None:
         assert {target: rule.name for target, rule in DEFAULT_RULES.items()} == {
             "triage": "working_24h/1",
+            "sign_off": "working_days 1/1",
             "one_month": "calendar_months 1/1",
         }
         assert Rule(NextWorkingDay(time(16), day_more=True)).words == "next_working_day 16:00 +1"
