@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,7 @@ from intake_bot.command import (
     acting,
     failed,
     found_case,
+    moment_of,
     now_utc,
     opened_house,
     print_json,
@@ -25,8 +28,11 @@ from intake_bot.command import (
 )
 
 if TYPE_CHECKING:
+    from sqlmodel import Session
+
     from intake_bot.casework.advise import Recipient
     from intake_bot.house import House
+    from storage.tables import Case
 
 TRUST = {
     "pass": "pass: the mail from this address proved to be from its domain",
@@ -42,8 +48,9 @@ STANDING = {
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put the command on the program."""
+    """Put the commands on the program."""
     app.command()(advise)
+    app.command()(ask)
 
 
 def advise(
@@ -71,13 +78,76 @@ def advise(
     data: DataOption = DEFAULT_DATA,
 ) -> None:
     """Write advice on a case by email, to an address that you see and confirm. The reply comes back to the case."""
+    asked = _Letter(to, _words(text, file), with_original, yes, confirm, can_ask=text is not None or file != "-")
+    _write(case, asked, by=by, json_=json_, config=config, data=data)
+
+
+def ask(
+    case: CaseArgument,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="ADDRESS", help="Whom; default: where the referrer wants answers.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="TEXT", help="The question; default: what triage found missing.")
+    ] = None,
+    due: Annotated[
+        str | None, typer.Option("--due", metavar="T", help="RFC 3339; answer by. Default: two working days.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask. Not enough where mail from the address failed authentication.")
+    ] = False,
+    confirm: Annotated[
+        str | None, typer.Option("--confirm", metavar="ADDRESS", help="Confirm this address, whatever is known of it.")
+    ] = None,
+    by: ByOption = None,
+    json_: JsonOption = False,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Ask by email for what is missing. Who is asked owes an answer by the time given, and is reminded of it."""
+    asked = _Letter(to, text, False, yes, confirm, can_ask=True, asks_by=moment_of(due) if due else now_utc())
+    _write(case, asked, by=by, json_=json_, config=config, data=data, default_due=due is None)
+
+
+@dataclass(frozen=True)
+class _Letter:
+    """What was asked for on the command line. ``words`` is None where the usual ones are wanted."""
+
+    to: str | None
+    words: str | None
+    with_original: bool
+    yes: bool
+    confirm: str | None
+    can_ask: bool
+    asks_by: datetime | None = None
+
+
+def _usual_words(house: House, session: Session, row: Case, asks_by: datetime) -> str:
+    from intake_bot.casework import asking, views
+    from triage.vocabulary import MissingDatum
+
+    suggestion, _ = views.suggestions(session, row.id)
+    missing = [MissingDatum(value) for value in suggestion.missing] if suggestion else []
+    return asking.words(missing, no_names=row.no_names, by=asks_by, zone=house.settings.office.zone)
+
+
+def _write(
+    case: str,
+    letter: _Letter,
+    *,
+    by: str | None,
+    json_: bool,
+    config: Path | None,
+    data: Path,
+    default_due: bool = False,
+) -> None:
     from intake_bot.casework import advise as advising
-    from intake_bot.casework import officer, views
+    from intake_bot.casework import asking, officer, views
     from intake_bot.casework.acts import Advise
 
-    words = _words(text, file)
     actor = acting(by)
     with opened_house(config, data) as house:
+        asks_by = asking.answer_by(house.practice.calendar, now_utc()) if default_due else letter.asks_by
         with found_case(house, case) as (session, row):
             refused = advising.refusal(row, actor)
             if refused:
@@ -86,21 +156,33 @@ def advise(
             views.record_access(session, row, actor, "advise", now=now_utc())
             known = advising.recipients(session, house.practice, row)
             chosen = (
-                advising.recipient(session, house.practice, row, to)
-                if to is not None
+                advising.recipient(session, house.practice, row, letter.to)
+                if letter.to is not None
                 else next((one for one in known if one.is_referrer), None)
             )
             case_id, reference = row.id, row.reference
+            words = letter.words
+            if words is None and asks_by is not None:
+                words = _usual_words(house, session, row, asks_by)
         if chosen is None:
             failed(f"{reference} has no address to answer: name one with --to")
         act = Advise(
-            case_id, actor, chosen.address, chosen.trust, words, with_original, despite_fail=confirm is not None
+            case_id,
+            actor,
+            chosen.address,
+            chosen.trust,
+            words or "",
+            letter.with_original,
+            despite_fail=letter.confirm is not None,
+            asks_by=asks_by,
         )
         problems = advising.problems(act)
         if problems:
             wrong(" ".join(problems.values()))
-        _show(house, reference, chosen, known, with_original=with_original)
-        _confirmed(chosen, yes=yes, confirm=confirm, can_ask=text is not None or file != "-")
+        _show(house, reference, chosen, known, with_original=letter.with_original)
+        if letter.words is None:
+            print(words, file=sys.stderr)
+        _confirmed(chosen, yes=letter.yes, confirm=letter.confirm, can_ask=letter.can_ask)
         now = now_utc()
         with house.database.write() as session:
             result = officer.perform(session, house.practice, act, now=now)

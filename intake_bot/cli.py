@@ -20,6 +20,7 @@ import typer
 from intake_bot import (
     advice_commands,
     backup_commands,
+    casework_commands,
     keys_commands,
     retention_commands,
     search_commands,
@@ -59,6 +60,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(model_app, name="model")
 advice_commands.add_to(app)
 backup_commands.add_to(app)
+casework_commands.add_to(app)
 keys_commands.add_to(app)
 retention_commands.add_to(app)
 search_commands.add_to(app)
@@ -215,10 +217,11 @@ def cases(
         str | None, typer.Option(metavar="T", help="RFC 3339; with an open target due before.")
     ] = None,
     officer: Annotated[str | None, typer.Option(metavar="O", help="Only those of this officer.")] = None,
+    by: ByOption = None,
     config: ConfigOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """The cases, oldest first."""
+    """The cases, oldest first; of restricted ones those that whoever asks may see."""
     from intake_bot.casework import views
     from intake_bot.casework.vocabulary import Status
 
@@ -226,7 +229,7 @@ def cases(
         wrong(f"--status must be one of {', '.join(Status)}")
     moment = moment_of(due_before) if due_before else None
     with opened_house(config, data) as house, house.database.read() as session:
-        for case in views.cases_json(session, status=status, due_before=moment, officer=officer):
+        for case in views.cases_json(session, status=status, due_before=moment, officer=officer, reader=acting(by)):
             if json_:
                 print_json(case)
             else:

@@ -74,7 +74,10 @@ def load_settings(config: Path | None) -> Settings:
 
 @contextmanager
 def found_case(house: House, text: str, *, write: bool = True) -> Iterator[tuple[Any, Case]]:
-    """A case and the session it was found in. Print after the block: a reader who pages holds the database up."""
+    """A case and the session it was found in. Print after the block: a reader who pages holds the database up.
+
+    A restricted one too: whoever has this terminal has the keys, and what they open goes on the record. Acts are refused.
+    """
     from intake_bot.casework import views
 
     with house.database.write() if write else house.database.read() as session:

@@ -225,9 +225,10 @@ class Meeting(SQLModel, table=True):
 
 
 class Action(SQLModel, table=True):
-    """Something that somebody owes on a case by a day. What it is stands in the note ``note_id``.
+    """Something that somebody owes on a case by a day. What it is stands in the note ``note_id``, or in a letter of ours.
 
-    ``owner`` is who in the field's words (the employer, the police); ``address_key`` the participant who is written to.
+    ``owner`` is who in the field's words (the employer, the police); ``address_key`` the participant who is written to,
+    ``asked_in`` the message that asked for it.
     """
 
     __tablename__ = "actions"
@@ -240,6 +241,7 @@ class Action(SQLModel, table=True):
     recorded_at: datetime
     closed_at: datetime | None = None
     address_key: str | None = Field(default=None, max_length=64)
+    asked_in: str | None = Field(default=None, max_length=26)
     note_id: str = Field(max_length=26)
     __table_args__ = (Index("ix_actions_state_due", "state", "due_at"),)
 

@@ -19,11 +19,13 @@ from intake_bot.casework.acts import Advise, Done, Refused
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.letters import LetterProblem
 from intake_bot.casework.practice import ADVICE, Practice
+from intake_bot.casework.views import may_see
+from intake_bot.casework.vocabulary import ActionState, Owner
 from storage import audit, outbox
 from storage.claims import PARKED
 from storage.ids import new_id
 from storage.outbox import Kind, Via
-from storage.tables import Case, Message, Outgoing, Participant, Raw
+from storage.tables import Action, Case, Message, Outgoing, Participant, Raw
 from storage.vault import Place
 
 MAX_WORDS = 100_000
@@ -107,8 +109,8 @@ def refusal(case: Case, by: Actor) -> str | None:
     """Why nobody, or not this officer, may write on the case; None where they may. A concluded case may be written on."""
     if case.purged_at is not None:
         return f"{case.reference} was purged: nothing is left to advise on."
-    if case.restricted and case.officer != str(by):
-        return f"{case.reference} is restricted: only the officer who has it may write."
+    if not may_see(case, by):
+        return f"{case.reference} is restricted: only the officer who has it, and those named, may write."
     return None
 
 
@@ -211,9 +213,35 @@ def advise(session: Session, practice: Practice, case: Case, act: Advise, *, now
         },
         note=audit.Note(message_id, message.content),
     )
-    deadlines.meet(session, case, ADVICE, at=now, actor=by, because="advised")
+    if act.asks_by is None:
+        deadlines.meet(session, case, ADVICE, at=now, actor=by, because="advised")
+    else:
+        _expect_answer(session, practice, case, to, act, message_id=message_id, now=now)
     desk_queue.update_card(session, practice, case, now=now)
-    return Done(f"{case.reference}: the advice is on its way.")
+    return Done(f"{case.reference}: the {'advice' if act.asks_by is None else 'question'} is on its way.")
+
+
+def _expect_answer(
+    session: Session, practice: Practice, case: Case, to: Recipient, act: Advise, *, message_id: str, now: datetime
+) -> None:
+    """Who was asked owes an answer by a time, and is reminded of it where they were asked."""
+    assert act.asks_by is not None  # noqa: S101 (the caller has looked)
+    owner = Owner.REFERRER if to.is_referrer else Owner.OTHER
+    row = Action(
+        id=new_id(now),
+        case_id=case.id,
+        owner=owner,
+        due_at=act.asks_by,
+        state=ActionState.OPEN,
+        by=str(act.by),
+        recorded_at=now,
+        address_key=practice.address_key(to.address),
+        asked_in=message_id,
+        note_id="",
+    )
+    session.add(row)
+    detail = {"action": row.id, "due_at": act.asks_by.isoformat(), "message": message_id}
+    audit.record(session, case.id, at=now, actor=str(act.by), act="asked", code=owner, detail=detail)
 
 
 def _refusal(session: Session, practice: Practice, case: Case, act: Advise, original: Message | None) -> str | None:

@@ -41,6 +41,7 @@ _ACTS: Mapping[str, str] = {
     "set_aside": "set the case aside as no consultation ({code})",
     "noted": "added a note",
     "meeting_recorded": "recorded a meeting ({code})",
+    "asked": "asked for something that {code} owes",
     "action_recorded": "recorded an action owed by {code}",
     "action_closed": "closed an action ({code})",
     "strand_opened": "opened the strand {code}",

@@ -12,6 +12,7 @@ from intake_bot.casework.desk import Actor, Notice, NoticeKind
 from intake_bot.casework.practice import TRIAGE, Practice
 from intake_bot.casework.references import free_reference
 from intake_bot.casework.retention import add_note
+from intake_bot.casework.views import may_see
 from intake_bot.casework.vocabulary import SetAside, Status
 from storage import audit
 from storage.ids import new_id
@@ -19,11 +20,6 @@ from storage.tables import Case, Link, Message, Participant, Raw, SuggestionRow
 from storage.vault import Place
 
 CONFIRMED, REJECTED, PROPOSED = "confirmed", "rejected", "proposed"
-
-
-def may_see(case: Case, actor: Actor) -> bool:
-    """Whether a case exists for somebody: a restricted one does for whoever has it and for those named."""
-    return not case.restricted or str(actor) == case.officer or str(actor) in (case.restricted_to or ())
 
 
 def escalate(session: Session, practice: Practice, case: Case, act: Escalate, *, now: datetime) -> Done | Refused:

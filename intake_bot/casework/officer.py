@@ -43,7 +43,7 @@ from intake_bot.casework.advise import advise
 from intake_bot.casework.conclude import conclude
 from intake_bot.casework.practice import ONE_MONTH, SIGN_OFF, TRIAGE, Practice
 from intake_bot.casework.retention import add_note
-from intake_bot.casework.views import latest_decision, opened_suggestion, suggestions
+from intake_bot.casework.views import latest_decision, may_see, opened_suggestion, suggestions
 from intake_bot.casework.vocabulary import DecisionKind, SignOff, Status
 from storage import audit
 from storage.ids import new_id
@@ -65,7 +65,7 @@ def perform(
     To whoever may not see a restricted case there is no such case.
     """
     case = session.exec(select(Case).where(col(Case.id) == act.case_id).with_for_update()).one_or_none()
-    if case is None or not moving.may_see(case, act.by):
+    if case is None or not may_see(case, act.by):
         return Refused("there is no such case")
     if case.purged_at is not None and not isinstance(act, Claim | Release | Decide | Conclude | Advise | SetFacts):
         return Refused(f"{case.reference} was purged: nothing can be added to it.")

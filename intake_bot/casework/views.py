@@ -238,9 +238,14 @@ def case_json(case: Case) -> dict[str, Any]:
 
 
 def cases_json(
-    session: Session, *, status: str | None = None, due_before: datetime | None = None, officer: str | None = None
+    session: Session,
+    *,
+    status: str | None = None,
+    due_before: datetime | None = None,
+    officer: str | None = None,
+    reader: Actor | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Cases oldest first, each with its deadlines' next due time."""
+    """Cases oldest first; of restricted ones those that ``reader`` may see, or all for None."""
     statement = select(Case).order_by(col(Case.received_at), col(Case.id))
     if status is not None:
         statement = statement.where(col(Case.status) == status)
@@ -254,7 +259,13 @@ def cases_json(
         )
         statement = statement.where(col(Case.id).in_(late))
     for case in session.exec(statement.execution_options(yield_per=200)):
-        yield case_json(case)
+        if reader is None or may_see(case, reader):
+            yield case_json(case)
+
+
+def may_see(case: Case, actor: Actor) -> bool:
+    """Whether a case exists for somebody: a restricted one does for whoever has it and for those named."""
+    return not case.restricted or str(actor) == case.officer or str(actor) in (case.restricted_to or ())
 
 
 def messages_json(session: Session, practice: Practice, *, since: datetime | None = None) -> Iterator[dict[str, Any]]:
@@ -416,6 +427,7 @@ def action_json(row: Action, words: Mapping[str, str | None]) -> dict[str, Any]:
         "at": rfc3339(row.recorded_at),
         "closed_at": rfc3339(row.closed_at),
         "chased": row.address_key is not None,
+        "asked_in": row.asked_in,
         "text": words.get(row.note_id),
     }
 

@@ -12,6 +12,7 @@ from contract.test_casework import AMINA, BEN, SUGGESTION, Desk, desk, referral
 from intake_bot.casework import officer
 from intake_bot.casework.acts import (
     Accept,
+    Advise,
     Claim,
     CloseAction,
     Conclude,
@@ -417,3 +418,14 @@ def test_nothing_is_added_to_a_purged_case(desk: Desk, act: Any) -> None:
         Restrict: Restrict(case_id, AMINA, (), WORDS),
     }[act]
     assert "purged" in refused(desk, made)
+
+
+def test_who_is_asked_owes_an_answer_and_the_question_is_no_advice(desk: Desk) -> None:
+    filed = desk.opened()
+    due = MONDAY + timedelta(days=2)
+    done(desk, Advise(filed.case_id or "", AMINA, "dsl@school.example", "none", "Where does he work?", asks_by=due))
+    case = desk.show(filed)
+    (action,) = case["actions"]
+    assert (action["owner"], action["chased"], action["asked_in"]) == ("referrer", True, case["messages"][-1]["id"])
+    assert datetime.fromisoformat(action["due_at"]) == due
+    assert [letter.kind for letter in desk.letters()].count(Kind.ADVICE) == 1

@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("recorded_at", UTCDateTime(), nullable=False),
         sa.Column("closed_at", UTCDateTime(), nullable=True),
         sa.Column("address_key", AutoString(length=64), nullable=True),
+        sa.Column("asked_in", AutoString(length=26), nullable=True),
         sa.Column("note_id", AutoString(length=26), nullable=False),
         sa.ForeignKeyConstraint(["case_id"], ["cases.id"]),
         sa.PrimaryKeyConstraint("id"),
