@@ -403,6 +403,11 @@ class Triage(_Section):
 
     enabled: bool = Field(True, description="false: cards come without a suggestion.")
     timeout_seconds: float = Field(10, gt=0, description="After this the card comes without a suggestion.")
+    rules_alone_beyond: int = Field(
+        100,
+        ge=0,
+        description="While more messages than this wait, the rules alone read them; the full reading follows later.",
+    )
 
 
 class Intake(_Section):

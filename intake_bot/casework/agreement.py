@@ -18,6 +18,7 @@ from sqlmodel import Session, col, select
 
 from intake_bot.casework.vocabulary import DecisionKind
 from storage.tables import DecisionRow, Message, SuggestionRow
+from triage.suggestion import RULES_ALONE
 from triage.vocabulary import Threshold
 
 
@@ -58,7 +59,7 @@ def pairs(session: Session) -> list[Pair]:
             .join(Message, col(Message.id) == col(SuggestionRow.message_id))
             .where(col(Message.opened_case))
             .where(col(SuggestionRow.case_id) == case_id, col(SuggestionRow.created_at) <= decided.at)
-            .order_by(col(SuggestionRow.id).desc())
+            .order_by(col(SuggestionRow.engine) == RULES_ALONE, col(SuggestionRow.id).desc())
             .limit(1)
         ).first()
         if suggestion is not None and decided.decision != DecisionKind.TRANSFERRED:

@@ -17,6 +17,7 @@ _ACTS: Mapping[str, str] = {
     "message_joined": "added a message to the case",
     "message_version": "kept another version of a message",
     "duplicate_received": "received a message again that was there already",
+    "fully_read": "read a message in full that the rules alone had read (the suggestion: {code})",
     "acknowledgement_queued": "wrote the acknowledgement",
     "acknowledged": "sent the acknowledgement",
     "not_acknowledged": "sent no acknowledgement ({code})",

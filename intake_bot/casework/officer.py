@@ -13,7 +13,7 @@ from intake_bot.casework.conclude import conclude
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.practice import ONE_MONTH, TRIAGE, Practice
 from intake_bot.casework.views import latest_decision, suggestions
-from intake_bot.casework.vocabulary import DecisionKind, Status
+from intake_bot.casework.vocabulary import UNDECIDED, DecisionKind, Status
 from storage import audit
 from storage.ids import new_id
 from storage.tables import Case, DecisionRow
@@ -21,8 +21,6 @@ from storage.vault import Place
 from triage.vocabulary import Threshold
 
 __all__ = ["UNDECIDED", "Done", "Refused", "perform", "problems"]
-
-UNDECIDED = frozenset({Status.NEW, Status.CLAIMED})
 
 
 def perform(
