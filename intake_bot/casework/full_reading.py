@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, exists
+from sqlalchemy import Exists, Select, exists
 from sqlalchemy import select as sqlalchemy_select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
@@ -43,17 +43,21 @@ def due(session: Session, *, limit: int, put_off: Collection[str] = ()) -> list[
 
 def due_statement() -> Select[str, str, str]:
     """Goes by the cases that are undecided, and from each to its suggestions: there is an index for either step."""
-    other = aliased(SuggestionRow)
-    read_in_full = exists().where(
-        col(other.case_id) == col(SuggestionRow.case_id),
-        col(other.message_id) == col(SuggestionRow.message_id),
-        col(other.engine) != RULES_ALONE,
-    )
     return (
         sqlalchemy_select(col(SuggestionRow.id), col(SuggestionRow.case_id), col(SuggestionRow.message_id))
         .join(Case, col(Case.id) == col(SuggestionRow.case_id))
-        .where(col(Case.status).in_(UNDECIDED), col(SuggestionRow.engine) == RULES_ALONE, ~read_in_full)
+        .where(col(Case.status).in_(UNDECIDED), col(SuggestionRow.engine) == RULES_ALONE, ~read_in_full())
         .order_by(col(Case.received_at), col(SuggestionRow.id))
+    )
+
+
+def read_in_full() -> Exists:
+    """Whether there is a full suggestion for the message that a row of ``suggestions`` is about."""
+    other = aliased(SuggestionRow)
+    return exists().where(
+        col(other.case_id) == col(SuggestionRow.case_id),
+        col(other.message_id) == col(SuggestionRow.message_id),
+        col(other.engine) != RULES_ALONE,
     )
 
 
