@@ -33,8 +33,10 @@ def model_train(
     corpus: Annotated[Path | None, typer.Option("--corpus", help="A folder of training texts.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only read the texts, and say how varied they are.")] = False,
 ) -> None:
-    """Learn a new model from the training texts. It needs PyTorch, and an hour on two cores."""
+    """Learn a new model from the training texts; it is kept where it beats the present one. It needs PyTorch, and hours."""
+    from triage.learned.model import ModelFaulty
     from triage.training import make, texts
+    from triage.training.adopt import NotAdopted
 
     try:
         if check:
@@ -43,8 +45,10 @@ def model_train(
         if base is None:
             failed("--base is the file model.safetensors of all-MiniLM-L6-v2, from its publisher")
         print_json(make.train(corpus or texts.CORPUS, base, out))
-    except (texts.CorpusFaulty, make.BaseFaulty, OSError) as fault:
+    except (NotAdopted, texts.CorpusFaulty, make.BaseFaulty, OSError) as fault:
         failed(str(fault))
+    except ModelFaulty as fault:
+        failed(f"the present model cannot be scored: its file {fault} is not the one that it names")
     except ImportError as fault:
         failed(f"{fault.name} is not installed: learning needs torch, safetensors and onnx beside this program")
 
