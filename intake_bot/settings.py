@@ -408,6 +408,10 @@ class Triage(_Section):
         ge=0,
         description="While more messages than this wait, the rules alone read them; the full reading follows later.",
     )
+    export_texts: bool = Field(
+        False,
+        description="true: model export also takes along texts, but only those that an officer has redacted one by one.",
+    )
 
 
 class Intake(_Section):

@@ -33,7 +33,7 @@ from storage.tables import (
 from storage.vault import Place, Tampered, Vault, key_of, unseal
 
 BATCH = 200
-NOTED_ACTS = ("decided", "concluded", "held", "hold_lifted", "purged", "advised")
+NOTED_ACTS = ("decided", "concluded", "held", "hold_lifted", "purged", "advised", "redacted")
 """Acts whose words are kept sealed, and whose record holds the hash of them."""
 _NOTED_IN: dict[str, type[DecisionRow] | type[Message]] = {"decided": DecisionRow, "advised": Message}
 """Where they are kept; the rest is in the notes."""

@@ -58,14 +58,7 @@ def pairs(session: Session) -> list[Pair]:
         last[row.case_id] = row
     found = []
     for case_id, decided in last.items():
-        suggestion = session.exec(
-            select(SuggestionRow)
-            .join(Message, col(Message.id) == col(SuggestionRow.message_id))
-            .where(col(Message.opened_case))
-            .where(col(SuggestionRow.case_id) == case_id, col(SuggestionRow.created_at) <= decided.at)
-            .order_by(col(SuggestionRow.engine) == RULES_ALONE, col(SuggestionRow.id).desc())
-            .limit(1)
-        ).first()
+        suggestion = stood_at(session, case_id, decided.at)
         if suggestion is not None and decided.decision != DecisionKind.TRANSFERRED:
             found.append(
                 Pair(
@@ -78,6 +71,18 @@ def pairs(session: Session) -> list[Pair]:
                 )
             )
     return sorted(found, key=lambda pair: pair.at)
+
+
+def stood_at(session: Session, case_id: str, at: datetime) -> SuggestionRow | None:
+    """The suggestion for the message that opened the case, as it stood then: the last, and a full one before any other."""
+    return session.exec(
+        select(SuggestionRow)
+        .join(Message, col(Message.id) == col(SuggestionRow.message_id))
+        .where(col(Message.opened_case))
+        .where(col(SuggestionRow.case_id) == case_id, col(SuggestionRow.created_at) <= at)
+        .order_by(col(SuggestionRow.engine) == RULES_ALONE, col(SuggestionRow.id).desc())
+        .limit(1)
+    ).first()
 
 
 def review(session: Session, zone: ZoneInfo) -> dict[str, Any]:

@@ -38,9 +38,14 @@ _ACTS: Mapping[str, str] = {
     "held": "put the case on legal hold",
     "hold_lifted": "lifted the legal hold",
     "purged": "destroyed the case's content ({code})",
+    "redacted": "kept a redacted text of the case for training",
+    "training_exported": "exported the case's labels for training, {code}",
     "exported": "exported what is held about a person",
 }
 """What each act of the record reads like; an act that is not here reads as its own name."""
+
+_NO_REASONS = frozenset({"advised", "redacted"})
+"""Acts whose note is something else than why."""
 
 
 def history(session: Session, case: Case, zone: ZoneInfo) -> list[str]:
@@ -56,5 +61,5 @@ def sentence(actor: str, act: str, code: str | None, detail: Mapping[str, Any], 
     who = Actor.parse(actor)
     name = "intake-bot" if who == SYSTEM else who.id
     words = _ACTS.get(act, act.replace("_", " ")).format(code=(code or "no code").replace("_", " "))
-    noted = " The reasons are on the record." if "note" in detail and act != "advised" else ""
+    noted = " The reasons are on the record." if "note" in detail and act not in _NO_REASONS else ""
     return f"{when}: {name} {words}.{noted}"
