@@ -117,6 +117,12 @@ def notice_sentence(notice: Notice, zone: ZoneInfo) -> str:
             )
             urgent = f"URGENT ({', '.join(flag.label for flag in notice.urgent)}): " if notice.urgent else ""
             return f"{urgent}{notice.reference or 'A case'}: {what} has come. {owner}{concluded}"
+        case NoticeKind.MORE_URGENT:
+            owner = f"It is with {notice.owner.id}." if notice.owner else "Nobody has claimed it."
+            urgent = f"URGENT ({', '.join(flag.label for flag in notice.urgent)}): " if notice.urgent else ""
+            return (
+                f"{urgent}{notice.reference or 'A case'}: read in full, it is graver than the rules alone saw. {owner}"
+            )
         case NoticeKind.CAPPED:
             return (
                 f"{notice.reference or 'A case'}: not acknowledged, since its address has had its fill of automatic "

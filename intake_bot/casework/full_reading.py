@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from intake_bot.casework import desk_queue, views
-from intake_bot.casework.desk import SYSTEM
+from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.receive import add_suggestion
 from intake_bot.casework.views import TextRead
@@ -24,6 +24,7 @@ from intake_bot.casework.vocabulary import UNDECIDED, Remark
 from storage import audit
 from storage.tables import Case, Message, SuggestionRow
 from triage.suggestion import RULES_ALONE, Suggestion
+from triage.vocabulary import URGENT_FLAGS, Threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +116,16 @@ def keep(
     # A folded case gets its card when somebody takes it up: the flood that folded it must not come over the desk now.
     if Remark.FOLDED not in case.remarks:
         desk_queue.update_card(session, practice, case, now=now)
+        urgent = tuple(flag for flag in suggestion.flags if flag in URGENT_FLAGS and flag not in before.flags)
+        if urgent or (suggestion.threshold is Threshold.MEETS and before.threshold != Threshold.MEETS):
+            # A card that changes rings no bell.
+            notice = Notice(
+                NoticeKind.MORE_URGENT,
+                reference=case.reference,
+                owner=Actor.parse(case.officer) if case.officer else None,
+                urgent=urgent,
+            )
+            desk_queue.post_notice(
+                session, practice, notice, key=f"more_urgent:{one.message_id}", now=now, case_id=case.id
+            )
     return case.reference

@@ -200,6 +200,11 @@ def _notice(notice: Notice, say: Say, name: Callable[[Actor], str]) -> str:
                 else ""
             )
             return f"{urgent}{reference or 'A case'}: {what} has come. {owner}{concluded}"
+        case NoticeKind.MORE_URGENT:
+            owner = f"It is with {name(notice.owner)}." if notice.owner else "Nobody has claimed it."
+            flags = ", ".join(flag.label for flag in notice.urgent)
+            urgent = f":rotating_light: URGENT ({flags}): " if flags else ""
+            return f"{urgent}{reference or 'A case'}: read in full, it is graver than the rules alone saw. {owner}"
         case NoticeKind.CAPPED:
             return (
                 f"{reference or 'A case'}: not acknowledged, since its address has had its fill of automatic answers. "

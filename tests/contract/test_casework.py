@@ -779,6 +779,33 @@ def test_what_was_suggested_counts_by_the_month_of_local_time_and_each_message_o
     assert found["2026-11"]["thresholds"][WORSE.threshold] == 1
 
 
+@pytest.mark.parametrize(
+    ("full", "urgent"),
+    [
+        (replace(CALM, threshold=Threshold.MEETS), [()]),
+        (replace(CALM, flags=(Flag.INJURY, Flag.ONLINE)), [(Flag.INJURY,)]),
+        (replace(CALM, threshold=Threshold.UNCLEAR), []),
+    ],
+)
+def test_a_bell_rings_where_the_full_reading_is_graver(
+    desk: Desk, full: Suggestion, urgent: list[tuple[Flag, ...]]
+) -> None:
+    filed = desk.file(desk.incoming(), replace(CALM, engine=RULES_ALONE))
+    desk.perform(Claim(str(filed.case_id), AMINA))
+    with desk.database.write() as session:
+        (one,) = full_reading.due(session, limit=5)
+        full_reading.keep(session, desk.practice, one, full, read="new_words", now=FRIDAY_1640)
+        # Another node that read it at the same time changes nothing.
+        assert full_reading.keep(session, desk.practice, one, full, read="new_words", now=FRIDAY_1640) is None
+    rung = notices(desk)
+    assert [notice.urgent for notice in rung] == urgent
+    assert {notice.kind for notice in rung} <= {NoticeKind.MORE_URGENT}
+    for notice in rung:
+        assert "graver than the rules alone saw. It is with T1/U1." in notice_sentence(
+            notice, desk.practice.calendar.zone
+        )
+
+
 def _review(desk: Desk) -> dict[str, Any]:
     with desk.database.read() as session:
         return agreement.review(session, ZoneInfo("Europe/London"))
