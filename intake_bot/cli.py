@@ -22,6 +22,7 @@ from intake_bot import (
     backup_commands,
     casework_commands,
     keys_commands,
+    model_commands,
     retention_commands,
     search_commands,
     senders_commands,
@@ -55,13 +56,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 config_app = typer.Typer(no_args_is_help=True, help="The configuration.")
-model_app = typer.Typer(no_args_is_help=True, help="The triage model.")
 app.add_typer(config_app, name="config")
-app.add_typer(model_app, name="model")
 advice_commands.add_to(app)
 backup_commands.add_to(app)
 casework_commands.add_to(app)
 keys_commands.add_to(app)
+model_commands.add_to(app)
 retention_commands.add_to(app)
 search_commands.add_to(app)
 senders_commands.add_to(app)
@@ -328,64 +328,6 @@ def triage(
         from intake_bot.terminal import suggestion_text
 
         Console().print(suggestion_text(suggestion, text))
-
-
-@model_app.command("train")
-def model_train(
-    out: Annotated[Path, typer.Option("--out", help="A folder for the new model.")] = Path("model"),
-    base: Annotated[Path | None, typer.Option("--base", help="The encoder's published model.safetensors.")] = None,
-    corpus: Annotated[Path | None, typer.Option("--corpus", help="A folder of training texts.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Only read the texts, and say how varied they are.")] = False,
-) -> None:
-    """Learn a new model from the training texts. It needs PyTorch, and an hour on two cores."""
-    from triage.training import make, texts
-
-    try:
-        if check:
-            print_json(texts.statistics(texts.read(corpus or texts.CORPUS)))
-            return
-        if base is None:
-            failed("--base is the file model.safetensors of all-MiniLM-L6-v2, from its publisher")
-        print_json(make.train(corpus or texts.CORPUS, base, out))
-    except (texts.CorpusFaulty, make.BaseFaulty, OSError) as fault:
-        failed(str(fault))
-    except ImportError as fault:
-        failed(f"{fault.name} is not installed: learning needs torch, safetensors and onnx beside this program")
-
-
-@model_app.command("evaluate")
-def model_evaluate(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[FILE...]", help="Labelled examples as JSON Lines; none: the corpus's test split."),
-    ] = None,
-    model: Annotated[Path | None, typer.Option("--model", help="The folder of another model.")] = None,
-    readable: Annotated[bool, typer.Option("--readable", help="For people, as Markdown, instead of as JSON.")] = False,
-    config: ConfigOption = None,
-    data: DataOption = DEFAULT_DATA,
-) -> None:
-    """Score the suggestion on labelled examples, beside plain baselines."""
-    from triage import evaluate, scorecard
-
-    which: list[Path | None] = [*files] if files else [None]
-    for file in which:
-        try:
-            report = {"file": file.name if file else "test split"} | evaluate.report(file, model)
-        except (OSError, ValueError, KeyError) as fault:
-            failed(f"{file}: cannot be evaluated ({type(fault).__name__})")
-        if readable:
-            print(scorecard.markdown(report))
-        else:
-            print_json(report)
-
-
-@model_app.command("review")
-def model_review(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
-    """How far officers agreed with the suggestions: in all, by month, by version and by category. Counts only."""
-    from intake_bot.casework import agreement
-
-    with opened_house(config, data) as house, house.database.read() as session:
-        print_json(agreement.review(session, house.settings.office.zone))
 
 
 @app.command()

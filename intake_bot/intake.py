@@ -22,6 +22,7 @@ from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.receive import Filed, Incoming, file, is_for_an_officer, place, which_text
 from intake_bot.casework.text_read import NEW_WORDS, parts_read, text_read
+from intake_bot.casework.vocabulary import UNDECIDED
 from intake_bot.mail.addresses import is_plain
 from intake_bot.mail.machine import is_null_sender
 from intake_bot.mail.reading import Reading
@@ -30,6 +31,7 @@ from intake_bot.sandbox import SandboxFailed
 from storage import audit, spool
 from storage.engine import Database
 from storage.spool import Arrival, Channel, Outcome
+from storage.tables import Case
 from triage.suggestion import Suggestion
 
 log = logging.getLogger(__name__)
@@ -42,9 +44,11 @@ class Reader(Protocol):
 
 
 class Triager(Protocol):
-    """Suggests. Raises SandboxFailed."""
+    """Suggests; by the rules alone where asked, which is faster. Raises SandboxFailed."""
 
-    async def suggest(self, text: str, *, subject: str, sender: str | None) -> Suggestion: ...
+    async def suggest(
+        self, text: str, *, subject: str, sender: str | None, rules_alone: bool = False
+    ) -> Suggestion: ...
 
 
 class Verifier(Protocol):
@@ -55,13 +59,26 @@ class Verifier(Protocol):
 
 _TRIAGED = frozenset({Outcome.OPENED, Outcome.JOINED, Outcome.VERSION})
 
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What triage is asked about a message: which of its texts to read, and whether the rules alone are to."""
+
+    read: str
+    rules_alone: bool
+
+
 Interpret = Callable[[bytes], Act]
 """What an officer asked for, from a Slack payload. Raises ValueError on a foreign one."""
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeWorker:
-    """Takes arrivals from the spool and deals with them. ``triager`` is None where triage is switched off."""
+    """Takes arrivals from the spool and deals with them. ``triager`` is None where triage is switched off.
+
+    While more than ``rules_alone_beyond`` messages wait, the rules alone read what opens a case, or joins one that is not
+    decided: :mod:`intake_bot.catching_up` reads it in full afterwards.
+    """
 
     database: Database
     practice: Practice
@@ -72,6 +89,7 @@ class IntakeWorker:
     lease: timedelta
     name: str
     verifier: Verifier | None = None
+    rules_alone_beyond: int = 100
 
     async def step(self) -> bool:
         """Deal with the next arrival; False where there is none."""
@@ -117,9 +135,9 @@ class IntakeWorker:
         suggestion, read = None, NEW_WORDS
         # Triage takes longest: it is asked for before the transaction, and not about copies and machines' reports.
         if self.triager is not None:
-            to_read = await asyncio.to_thread(self._to_triage, incoming)
-            if to_read is not None:
-                suggestion, read = await self._suggest(incoming, to_read), to_read
+            wanted = await asyncio.to_thread(self._to_triage, incoming)
+            if wanted is not None:
+                suggestion, read = await self._suggest(incoming, wanted), wanted.read
         return await asyncio.to_thread(self._file, incoming, suggestion, read)
 
     async def _verdict(self, verifier: Verifier, arrival: Arrival) -> Trust:
@@ -130,26 +148,35 @@ class IntakeWorker:
             log.warning("the sender of %s could not be verified: %s", arrival.id, failure.code)
             return "none"
 
-    async def _suggest(self, incoming: Incoming, read: str) -> Suggestion | None:
-        """A suggestion from the text that ``read`` names, or None: triage may fail, and the case does not wait for it."""
+    async def _suggest(self, incoming: Incoming, wanted: _Wanted) -> Suggestion | None:
+        """A suggestion, or None: triage may fail, and the case does not wait for it."""
         if self.triager is None or incoming.unreadable:
             return None
         try:
             parts = parts_read(
-                read, incoming.body_text, incoming.full_text, incoming.signature_text, incoming.documents
+                wanted.read, incoming.body_text, incoming.full_text, incoming.signature_text, incoming.documents
             )
-            return await self.triager.suggest(text_read(*parts), subject=incoming.subject, sender=incoming.sender)
+            return await self.triager.suggest(
+                text_read(*parts), subject=incoming.subject, sender=incoming.sender, rules_alone=wanted.rules_alone
+            )
         except SandboxFailed as failure:
             log.warning("no suggestion for %s: %s", incoming.id, failure.code)
             return None
 
-    def _to_triage(self, incoming: Incoming) -> str | None:
-        """Which text triage is to read; None for what it is not asked about."""
+    def _to_triage(self, incoming: Incoming) -> _Wanted | None:
+        """What triage is asked; None for what it is not asked about."""
         with self.database.read() as session:
-            outcome = place(session, self.practice, incoming).outcome
-            if outcome not in _TRIAGED or (outcome is not Outcome.OPENED and not is_for_an_officer(incoming)):
+            found = place(session, self.practice, incoming)
+            if found.outcome not in _TRIAGED or (
+                found.outcome is not Outcome.OPENED and not is_for_an_officer(incoming)
+            ):
                 return None
-            return which_text(session, self.practice, incoming)
+            return _Wanted(
+                which_text(session, self.practice, incoming),
+                # What joins a decided case would not be read again.
+                rules_alone=_is_undecided(session, found.case_id)
+                and spool.more_wait_than(session, self.rules_alone_beyond, now=self.clock()),
+            )
 
     def _file(self, incoming: Incoming, suggestion: Suggestion | None, read: str) -> Filed | None:
         try:
@@ -185,6 +212,12 @@ class IntakeWorker:
     def _give_back(self, arrival: Arrival) -> None:
         with self.database.write() as session:
             spool.give_back(session, arrival.id, now=self.clock())
+
+
+def _is_undecided(session: Session, case_id: str | None) -> bool:
+    """Also of a case that is yet to be opened (None)."""
+    case = session.get(Case, case_id) if case_id is not None else None
+    return case is None or case.status in UNDECIDED
 
 
 def park_notice(session: Session, practice: Practice, arrival_id: str, code: str, *, now: datetime) -> None:

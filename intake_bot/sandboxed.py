@@ -89,9 +89,8 @@ def _triager() -> Work:
     def work(request: dict[str, Any], body: bytes) -> dict[str, Any]:
         if request.get("warm"):
             return {}
-        suggestion = loaded.suggest(
-            body.decode("utf-8", "replace"), subject=request["subject"], sender=request["sender"]
-        )
+        suggest = loaded.suggest_by_rules if request.get("rules_alone") else loaded.suggest
+        suggestion = suggest(body.decode("utf-8", "replace"), subject=request["subject"], sender=request["sender"])
         return suggestion.to_json()
 
     return work

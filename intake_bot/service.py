@@ -21,6 +21,7 @@ from intake_bot.acceptance import Acceptance
 from intake_bot.casework import reminders, retention, views
 from intake_bot.casework.acts import Act
 from intake_bot.casework.desk import Actor, CaseCard, CaseView, Desk
+from intake_bot.catching_up import CatchingUp
 from intake_bot.clock import Ticker
 from intake_bot.delivery import DeliveryWorker
 from intake_bot.house import House
@@ -128,8 +129,8 @@ class SandboxTriager:
         if self._warming is None or self._warming.done():
             self._warming = asyncio.create_task(self._warm())
 
-    async def suggest(self, text: str, *, subject: str, sender: str | None) -> Suggestion:
-        request = {"subject": subject, "sender": sender}
+    async def suggest(self, text: str, *, subject: str, sender: str | None, rules_alone: bool = False) -> Suggestion:
+        request = {"subject": subject, "sender": sender, "rules_alone": rules_alone}
         try:
             answer = await self.sandbox.call(request, text.encode("utf-8", "replace"), seconds=self._seconds)
         except SandboxFailed as failure:
@@ -195,6 +196,12 @@ class Service:
                 seconds=settings.intake.reading_timeout_seconds + VERIFY_SECONDS + settings.triage.timeout_seconds
             ),
             name=self._name,
+            rules_alone_beyond=settings.triage.rules_alone_beyond,
+        )
+        self._catching_up = (
+            CatchingUp(database=house.database, practice=house.practice, triager=self.triager, clock=clock)
+            if self.triager is not None
+            else None
         )
         self._post = make_post(house)
         deliver = partial(
@@ -382,7 +389,7 @@ class Service:
 
     async def _take_in(self) -> bool:
         await self._acceptance.lull()
-        return await self._intake.step()
+        return await self._intake.step() or (self._catching_up is not None and await self._catching_up.step())
 
     def _key_of_case(self, case_id: str) -> tuple[str, str] | None:
         with self.house.database.read() as session:

@@ -413,6 +413,15 @@ class Triage(_Section):
 
     enabled: bool = Field(True, description="false: cards come without a suggestion.")
     timeout_seconds: float = Field(10, gt=0, description="After this the card comes without a suggestion.")
+    rules_alone_beyond: int = Field(
+        100,
+        ge=0,
+        description="While more messages than this wait, the rules alone read them; the full reading follows later.",
+    )
+    export_texts: bool = Field(
+        False,
+        description="true: model export also takes along texts, but only those that an officer has redacted one by one.",
+    )
 
 
 class Intake(_Section):

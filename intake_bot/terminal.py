@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from rich.console import Console, Group, RenderableType
@@ -10,9 +11,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from intake_bot.casework.desk import READ_WHOLE, Actor, CaseCard, CaseView, Notice, NoticeKind, Posted
+from intake_bot.casework.desk import READ_WHOLE, Actor, CaseCard, CaseView, Notice, Posted
 from intake_bot.casework.letters import say_time
-from intake_bot.casework.vocabulary import TARGET_LABELS, DeadlineState
+from intake_bot.casework.notices import Voice, sentence, target_label
+from intake_bot.casework.vocabulary import DeadlineState
 from triage.suggestion import Polarity, Suggestion
 from triage.vocabulary import URGENT_FLAGS
 
@@ -55,7 +57,7 @@ def card_panel(card: CaseCard, zone: ZoneInfo) -> RenderableType:
             f"{card.threshold.label} ({card.threshold_confidence:.0%})",
         )
     for due in card.due:
-        facts.add_row(TARGET_LABELS.get(due.target, due.target), _due_words(due.due_at, due.state, due.met_at, zone))
+        facts.add_row(target_label(due.target), _due_words(due.due_at, due.state, due.met_at, zone))
     if card.missing:
         facts.add_row("Missing", ", ".join(datum.value.replace("_", " ") for datum in card.missing))
     # As text: a name is no markup, whatever brackets are in it.
@@ -83,46 +85,7 @@ def card_panel(card: CaseCard, zone: ZoneInfo) -> RenderableType:
 
 def notice_sentence(notice: Notice, zone: ZoneInfo) -> str:
     """A notice as one sentence without content."""
-    match notice.kind:
-        case NoticeKind.REMINDER:
-            assert notice.due_at is not None  # noqa: S101 (every reminder has its deadline's time)
-            target = TARGET_LABELS.get(notice.target or "", notice.target or "target")
-            when = say_time(notice.due_at, zone)
-            owner = f" It is with {notice.owner.id}." if notice.owner else " Nobody has claimed it."
-            late = " (This reminder comes late.)" if notice.late else ""
-            verb = {"before": "is due", "at": "is due now:", "after": "was due"}[notice.moment or "at"]
-            return f"{notice.reference}: {target} {verb} {when}.{owner}{late}"
-        case NoticeKind.PARKED:
-            return f"A message could not be read and is parked ({notice.code}). See: intake-bot parked"
-        case NoticeKind.UNFILED:
-            what = "A machine's message was" if notice.count == 1 else f"{notice.count} machines' messages were"
-            return f"{what} kept without a case ({notice.code}). See: intake-bot messages"
-        case NoticeKind.DELIVERY_FAILED:
-            return (
-                f"{notice.reference or 'A letter'}: our letter could not be delivered ({notice.code}). Telephone them."
-            )
-        case NoticeKind.DELIVERY_DELAYED:
-            return f"Letters have not left for an hour ({notice.code}) and are tried again. See: intake-bot doctor"
-        case NoticeKind.FOLDED:
-            return (
-                f"{notice.count} more from one sender, beyond the usual: made cases without cards of their own. "
-                "See: intake-bot cases"
-            )
-        case NoticeKind.JOINED:
-            owner = f"It is with {notice.owner.id}." if notice.owner else "Nobody has claimed it."
-            what = "another version of a message" if notice.code == "version" else "another message"
-            concluded = (
-                " The case is concluded: see whether it must be taken up again." if notice.code == "concluded" else ""
-            )
-            urgent = f"URGENT ({', '.join(flag.label for flag in notice.urgent)}): " if notice.urgent else ""
-            return f"{urgent}{notice.reference or 'A case'}: {what} has come. {owner}{concluded}"
-        case NoticeKind.ESCALATED:
-            return f"{notice.reference or 'A case'} was escalated to a senior manager ({notice.code})."
-        case NoticeKind.CAPPED:
-            return (
-                f"{notice.reference or 'A case'}: not acknowledged, since its address has had its fill of automatic "
-                "answers. A machine, or somebody to telephone."
-            )
+    return sentence(notice, Voice(partial(say_time, zone=zone), lambda officer: officer.id))
 
 
 def suggestion_text(suggestion: Suggestion, text: str) -> RenderableType:
@@ -180,8 +143,8 @@ def print_case(view: CaseView, zone: ZoneInfo, console: Console | None = None) -
         console.rule("Decision", align="left")
         console.print(Text(f"{view.decision.decision.label}, by {view.decision.by.id}: {view.decision.reason}"))
     console.rule("Deadlines", align="left")
-    for sentence in view.explanations:
-        console.print(Text(sentence))
+    for explained in view.explanations:
+        console.print(Text(explained))
     console.rule("History", align="left")
     for sentence in view.history:
         console.print(Text(sentence))

@@ -287,6 +287,12 @@ def _raw(session: Session, vault: Vault, raw_id: str) -> tuple[str, bytes]:
     return row.key_id, vault.open(Place("raw", raw_id, "data"), row.data)
 
 
+def more_wait_than(session: Session, count: int, *, now: datetime) -> bool:
+    """Whether more than ``count`` messages could be taken now. Looks at no more rows than that says."""
+    waiting = select(Spooled.id).where(col(Spooled.available_at) <= now, col(Spooled.channel) == Channel.EMAIL)
+    return session.exec(waiting.offset(count).limit(1)).first() is not None
+
+
 def waiting_states() -> tuple[str, ...]:
     return (WAITING, LEASED)
 

@@ -14,6 +14,10 @@ class Suggester(Protocol):
 
     def suggest(self, text: str, *, subject: str = "", sender: str | None = None) -> Suggestion: ...
 
+    def suggest_by_rules(self, text: str, *, subject: str = "", sender: str | None = None) -> Suggestion:
+        """What the rules alone say, for when many texts wait; ``engine`` is RULES_ALONE where there is more to ask."""
+        ...
+
 
 def load(folder: Path | None = None) -> Suggester:
     """Rules and model; the rules alone, which say so in the suggestion's ``engine``, where there is no model.

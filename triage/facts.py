@@ -150,6 +150,17 @@ def find(text: str, subject: str, sender: str | None) -> Facts:
     )
 
 
+def words_of_names(text: str) -> set[str]:
+    """The words, small, of full names, of titles with a surname, and of what stands after "pupil" or the like."""
+    named = {match["name"].lower() for match in _CHILD_NAMED.finditer(text)} - _NO_NAME
+    return named | {word for name in _names(text) for word in name}
+
+
+def is_no_name(word: str) -> bool:
+    """Whether a word, small, is written with a capital and yet is no part of a name: "Head", "School"."""
+    return word in _NO_NAME
+
+
 def signature_start(text: str) -> int:
     """Where the signature begins: after the last sign-off, else a short last paragraph or line that opens with a name.
 

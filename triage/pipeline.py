@@ -69,6 +69,10 @@ class Pipeline:
             meets_confidence=verdict.threshold_confidence if verdict.threshold is Threshold.MEETS else 0.0,
         )
 
+    def suggest_by_rules(self, text: str, *, subject: str = "", sender: str | None = None) -> Suggestion:
+        """As :meth:`suggest`: the rules are all there is."""
+        return self.suggest(text, subject=subject, sender=sender)
+
     def judge(self, text: str, *, subject: str, sender: str | None) -> tuple[weighing.Verdict, tuple[Evidence, ...]]:
         """The rules' verdict, and the places of what moved it; as :meth:`suggest`."""
         subject = reading.plain(subject[:MAX_SUBJECT_CHARACTERS])

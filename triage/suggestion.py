@@ -12,6 +12,9 @@ from typing import Any
 
 from triage.vocabulary import Category, Criterion, Flag, MissingDatum, Threshold
 
+RULES_ALONE = "rules-alone"
+"""The ``engine`` of a suggestion by the rules where the whole engine was there, and too many texts waited for it."""
+
 
 class Polarity(StrEnum):
     """Whether a piece of evidence speaks for its label or against it (negated, lawful, explained away)."""

@@ -120,6 +120,19 @@ class _Scores:
         return self.harm + self.doubt + self.low
 
 
+MEASURES = (
+    *(f"weight of {one}" for one in (*_GRAVEST_FIRST, "harm", "doubt", "low level")),
+    *(f"explained as {one}" for one in Confuser),
+    *("by a child", "nobody spoken of", "read in windows"),
+    *(f"category {one}" for one in Category),
+    *(f"threshold {one}" for one in Threshold),
+    *(f"criterion {int(one)}" for one in Criterion),
+    *(f"flag {one}" for one in Flag),
+    *(f"missing {one}" for one in MissingDatum),
+)
+"""What each of a verdict's ``measures`` is, in their order."""
+
+
 def weigh(signals: Sequence[Signal], facts: Facts, *, roles: bool, nobody: bool, windowed: bool) -> Verdict:
     """The verdict on one text.
 

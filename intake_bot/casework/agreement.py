@@ -3,22 +3,27 @@
 An officer's *referral* stands for "meets the harm threshold"; every other decision stands for "does not". A suggestion
 that left it open counts apart, and neither for nor against. The last decision on a case counts, beside the suggestion
 that stood when it was made.
+
+Beside it stands what was suggested, month by month, decided or not: when the mail or the model drifts, it shows there first.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import or_
 from sqlmodel import Session, col, select
 
+from intake_bot.casework.full_reading import read_in_full
 from intake_bot.casework.vocabulary import DecisionKind
 from storage.tables import DecisionRow, Message, SuggestionRow
-from triage.vocabulary import Threshold
+from triage.suggestion import RULES_ALONE
+from triage.vocabulary import Category, Threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +58,7 @@ def pairs(session: Session) -> list[Pair]:
         last[row.case_id] = row
     found = []
     for case_id, decided in last.items():
-        suggestion = session.exec(
-            select(SuggestionRow)
-            .join(Message, col(Message.id) == col(SuggestionRow.message_id))
-            .where(col(Message.opened_case))
-            .where(col(SuggestionRow.case_id) == case_id, col(SuggestionRow.created_at) <= decided.at)
-            .order_by(col(SuggestionRow.id).desc())
-            .limit(1)
-        ).first()
+        suggestion = stood_at(session, case_id, decided.at)
         if suggestion is not None and decided.decision != DecisionKind.TRANSFERRED:
             found.append(
                 Pair(
@@ -73,6 +71,18 @@ def pairs(session: Session) -> list[Pair]:
                 )
             )
     return sorted(found, key=lambda pair: pair.at)
+
+
+def stood_at(session: Session, case_id: str, at: datetime) -> SuggestionRow | None:
+    """The suggestion for the message that opened the case, as it stood then: the last, and a full one before any other."""
+    return session.exec(
+        select(SuggestionRow)
+        .join(Message, col(Message.id) == col(SuggestionRow.message_id))
+        .where(col(Message.opened_case))
+        .where(col(SuggestionRow.case_id) == case_id, col(SuggestionRow.created_at) <= at)
+        .order_by(col(SuggestionRow.engine) == RULES_ALONE, col(SuggestionRow.id).desc())
+        .limit(1)
+    ).first()
 
 
 def review(session: Session, zone: ZoneInfo) -> dict[str, Any]:
@@ -89,6 +99,7 @@ def review(session: Session, zone: ZoneInfo) -> dict[str, Any]:
         **_counts(every),
         "by_month": {month: _counts(held) for month, held in sorted(months.items())},
         "by_version": {version: _counts(held) for version, held in versions.items()},
+        "suggested_by_month": suggested_by_month(session, zone),
         "by_category": {category: _counts(held) for category, held in sorted(categories.items())},
         "categories_changed": dict(
             Counter(
@@ -98,6 +109,96 @@ def review(session: Session, zone: ZoneInfo) -> dict[str, Any]:
             ).most_common()
         ),
     }
+
+
+def suggested_by_month(session: Session, zone: ZoneInfo) -> dict[str, dict[str, Any]]:
+    """How many messages were triaged in each month, and how often each threshold and each category was suggested.
+
+    Every message counts once: where it was read again, by its full reading.
+    """
+    thresholds: dict[str, Counter[str]] = defaultdict(Counter)
+    categories: dict[str, Counter[str]] = defaultdict(Counter)
+    statement = select(SuggestionRow.created_at, SuggestionRow.threshold, SuggestionRow.category).where(
+        or_(col(SuggestionRow.engine) != RULES_ALONE, ~read_in_full())
+    )
+    for at, threshold, category in session.exec(statement.execution_options(yield_per=1000)):
+        month = at.astimezone(zone).strftime("%Y-%m")
+        thresholds[month][threshold] += 1
+        categories[month][category] += 1
+    return {
+        month: {
+            "suggestions": counted.total(),
+            "thresholds": {threshold.value: counted[threshold] for threshold in Threshold},
+            "categories": {category.value: categories[month][category] for category in Category},
+        }
+        for month, counted in sorted(thresholds.items())
+    }
+
+
+def readable(found: Mapping[str, Any]) -> str:
+    """What :func:`review` found, for people: Markdown tables that read as they are."""
+    return "\n\n".join(
+        (
+            "# Suggestions and decisions",
+            "## What was suggested, by month",
+            _table(
+                ("month", "messages", *(threshold.value.replace("_", " ") for threshold in Threshold)),
+                [
+                    (month, str(held["suggestions"]), *_shares(held["thresholds"], held["suggestions"]))
+                    for month, held in found["suggested_by_month"].items()
+                ],
+            ),
+            _table(
+                ("month", "messages", *(category.value.replace("_", " ") for category in Category)),
+                [
+                    (month, str(held["suggestions"]), *_shares(held["categories"], held["suggestions"]))
+                    for month, held in found["suggested_by_month"].items()
+                ],
+            ),
+            "## What officers decided against it",
+            _table(
+                ("", "decided", "left open", "same threshold", "same category", "referred though called less"),
+                [
+                    _row("in all", found),
+                    *(_row(name, held) for by in ("by_month", "by_version") for name, held in found[by].items()),
+                    *(
+                        _row(f"decided as {name.replace('_', ' ')}", held)
+                        for name, held in found["by_category"].items()
+                    ),
+                ],
+            ),
+            _table(
+                ("category changed", "cases"),
+                [(name.replace("_", " "), str(count)) for name, count in found["categories_changed"].items()],
+            ),
+        )
+    )
+
+
+def _shares(counts: Mapping[str, int], of: int) -> Iterable[str]:
+    return (f"{count / of:.0%}" for count in counts.values())
+
+
+def _row(name: str, held: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        name,
+        str(held["decided"]),
+        str(held["left_open"]),
+        *("-" if held[of] is None else f"{held[of]:.0%}" for of in ("threshold_agreement", "category_agreement")),
+        str(held["referred_though_called_less"]),
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The first column left, the others right; columns are as wide as what is in them."""
+    widths = [max(len(line[number]) for line in (head, *rows)) for number in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = zip(cells, widths, strict=True)
+        return f"| {first[0]:<{first[1]}} |" + "".join(f" {cell:>{width}} |" for cell, width in others)
+
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join((line(head), rule, *map(line, rows)))
 
 
 def _counts(held: Iterable[Pair]) -> dict[str, Any]:

@@ -153,6 +153,7 @@ class NoticeKind(StrEnum):
     DELIVERY_DELAYED = "delivery_delayed"
     FOLDED = "folded"
     JOINED = "joined"
+    MORE_URGENT = "more_urgent"
     CAPPED = "capped"
     ESCALATED = "escalated"
 

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from intake_bot.casework.desk import Actor, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
-from intake_bot.casework.vocabulary import Remark
+from intake_bot.casework.vocabulary import UNDECIDED, Remark
 from storage import outbox
 from storage.outbox import Kind, Via
 from storage.tables import Case
@@ -56,6 +56,9 @@ def update_card(session: Session, practice: Practice, case: Case, *, now: dateti
     """
     case.revision += 1
     session.add(case)
+    if Remark.RULES_ALONE in case.remarks and case.status not in UNDECIDED:
+        # Whoever decided has read it: no full reading follows any more.
+        case.remarks = [remark for remark in case.remarks if remark != Remark.RULES_ALONE]
     if Remark.FOLDED in case.remarks:
         case.remarks = [remark for remark in case.remarks if remark != Remark.FOLDED]
         post_card(session, practice, case, now=now)

@@ -17,6 +17,7 @@ _ACTS: Mapping[str, str] = {
     "message_joined": "added a message to the case",
     "message_version": "kept another version of a message",
     "duplicate_received": "received a message again that was there already",
+    "fully_read": "read a message in full that the rules alone had read (the suggestion: {code})",
     "acknowledgement_queued": "wrote the acknowledgement",
     "acknowledged": "sent the acknowledgement",
     "not_acknowledged": "sent no acknowledgement ({code})",
@@ -64,9 +65,14 @@ _ACTS: Mapping[str, str] = {
     "held": "put the case on legal hold",
     "hold_lifted": "lifted the legal hold",
     "purged": "destroyed the case's content ({code})",
+    "redacted": "kept a redacted text of the case for training",
+    "training_exported": "exported the case's labels for training, {code}",
     "exported": "exported what is held about a person",
 }
 """What each act of the record reads like; an act that is not here reads as its own name."""
+
+_NO_REASONS = frozenset({"advised", "redacted"})
+"""Acts whose note is something else than why."""
 
 
 def history(session: Session, case: Case, zone: ZoneInfo) -> list[str]:
@@ -82,5 +88,5 @@ def sentence(actor: str, act: str, code: str | None, detail: Mapping[str, Any], 
     who = Actor.parse(actor)
     name = "intake-bot" if who == SYSTEM else who.id
     words = _ACTS.get(act, act.replace("_", " ")).format(code=(code or "no code").replace("_", " "))
-    noted = " The reasons are on the record." if "note" in detail and act != "advised" else ""
+    noted = " The reasons are on the record." if "note" in detail and act not in _NO_REASONS else ""
     return f"{when}: {name} {words}.{noted}"

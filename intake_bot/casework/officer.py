@@ -44,7 +44,7 @@ from intake_bot.casework.conclude import conclude
 from intake_bot.casework.practice import ONE_MONTH, SIGN_OFF, TRIAGE, Practice
 from intake_bot.casework.retention import add_note
 from intake_bot.casework.views import latest_decision, may_see, opened_suggestion, suggestions
-from intake_bot.casework.vocabulary import DecisionKind, SignOff, Status
+from intake_bot.casework.vocabulary import UNDECIDED, DecisionKind, SignOff, Status
 from storage import audit
 from storage.ids import new_id
 from storage.tables import Case, DecisionRow
@@ -53,7 +53,6 @@ from triage.vocabulary import Category, Threshold
 
 __all__ = ["UNDECIDED", "Done", "Refused", "perform", "problems"]
 
-UNDECIDED = frozenset({Status.NEW, Status.CLAIMED})
 CLOSED = frozenset({Status.CONCLUDED, Status.NOT_A_CONSULTATION})
 
 

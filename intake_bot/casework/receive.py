@@ -32,7 +32,7 @@ from storage.spool import Outcome
 from storage.tables import Case, Link, Message, Outgoing, Participant, SuggestionRow
 from storage.vault import Place
 from triage.no_names import asks_for_no_names
-from triage.suggestion import Suggestion
+from triage.suggestion import RULES_ALONE, Suggestion
 from triage.vocabulary import URGENT_FLAGS
 
 
@@ -282,7 +282,7 @@ def _open_case(
     _add_message(session, practice, incoming, case, opened=True)
     _add_participant(session, practice, case, incoming)
     if suggestion is not None:
-        _add_suggestion(session, practice, case, incoming, suggestion, read=read, now=now)
+        add_suggestion(session, practice, case, incoming.id, suggestion, read=read, now=now)
     for other_id, why in placement.proposed:
         session.add(Link(case_id=case.id, other_case_id=other_id, why=why, created_at=now))
     audit.record(
@@ -332,6 +332,8 @@ def _remarks(incoming: Incoming, suggestion: Suggestion | None) -> Iterator[Rema
         yield Remark.FILED_UNREAD
     elif suggestion is None:
         yield Remark.NO_SUGGESTION
+    elif suggestion.engine == RULES_ALONE:
+        yield Remark.RULES_ALONE
 
 
 def _beyond_the_usual(session: Session, practice: Practice, incoming: Incoming, sender_key: str) -> bool:
@@ -366,7 +368,9 @@ def _join_case(
     version_of = placement.same_as if placement.outcome is Outcome.VERSION else None
     _add_message(session, practice, incoming, case, version_of=version_of)
     if suggestion is not None:
-        _add_suggestion(session, practice, case, incoming, suggestion, read=read, now=now)
+        add_suggestion(session, practice, case, incoming.id, suggestion, read=read, now=now)
+        if suggestion.engine == RULES_ALONE and Remark.RULES_ALONE not in case.remarks:
+            case.remarks = [*case.remarks, Remark.RULES_ALONE.value]
     urgent = tuple(flag for flag in suggestion.flags if flag in URGENT_FLAGS) if suggestion else ()
     audit.record(
         session,
@@ -629,22 +633,23 @@ def _add_participant(session: Session, practice: Practice, case: Case, incoming:
     )
 
 
-def _add_suggestion(
+def add_suggestion(
     session: Session,
     practice: Practice,
     case: Case,
-    incoming: Incoming,
+    message_id: str,
     suggestion: Suggestion,
     *,
     read: str,
     now: datetime,
 ) -> None:
+    """Keep what triage made of a message of the case. ``read`` is which of its texts that was made from."""
     row_id = new_id(now)
     session.add(
         SuggestionRow(
             id=row_id,
             case_id=case.id,
-            message_id=incoming.id,
+            message_id=message_id,
             created_at=now,
             engine=suggestion.engine,
             version=suggestion.version,

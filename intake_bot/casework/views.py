@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ from storage.tables import (
     rows_of,
 )
 from storage.vault import Place
-from triage.suggestion import Suggestion
+from triage.suggestion import RULES_ALONE, Suggestion
 from triage.vocabulary import Category, Criterion, Flag, MissingDatum, Threshold
 
 _PURGED: dict[str, Any] = {
@@ -64,7 +65,8 @@ def find(session: Session, text: str) -> Case | None:
 def suggestions(session: Session, case_id: str) -> tuple[SuggestionRow | None, list[SuggestionRow]]:
     """The suggestion that stands, made from the message that opened the case, and those of what joined it, oldest first.
 
-    What joins is triaged for its flags: it may make a case more urgent, and changes no officer's view of the first.
+    What joins is triaged for its flags: it may make a case more urgent, and changes no officer's view of the first. Of a
+    message that was read again the last suggestion counts, and one by the rules alone never before a full one.
     """
     rows = session.exec(
         select(SuggestionRow, Message.opened_case)
@@ -72,8 +74,32 @@ def suggestions(session: Session, case_id: str) -> tuple[SuggestionRow | None, l
         .where(col(SuggestionRow.case_id) == case_id)
         .order_by(col(SuggestionRow.id))
     ).all()
-    opening = [row for row, opened in rows if opened]
-    return opening[-1] if opening else None, [row for row, opened in rows if not opened]
+    in_order = sorted(rows, key=lambda pair: pair[0].engine != RULES_ALONE)
+    of_message = {row.message_id: (row, opened) for row, opened in in_order}
+    standing = sorted(of_message.values(), key=lambda pair: pair[0].id)
+    opening = [row for row, opened in standing if opened]
+    return opening[-1] if opening else None, [row for row, opened in standing if not opened]
+
+
+@dataclass(frozen=True, slots=True)
+class TextRead:
+    """What triage is given of a message; ``read`` names which of its texts that is."""
+
+    text: str
+    subject: str
+    sender: str | None
+    read: str
+
+
+def text_for_triage(practice: Practice, message: Message, suggestion: SuggestionRow | None) -> TextRead | None:
+    """What a suggestion was made from, or would be where there is none. None where the content is destroyed, or unread."""
+    if not message.content:
+        return None
+    content = _content(practice, message)
+    if message.parked or content.get("unreadable"):
+        return None
+    read = _text_read_for(practice, suggestion) if suggestion else NEW_WORDS
+    return TextRead(text_read(*_parts(content, read)), content["subject"] or "", content["sender"], read)
 
 
 def latest_decision(session: Session, case_id: str) -> DecisionRow | None:

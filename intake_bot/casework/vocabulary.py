@@ -22,6 +22,9 @@ class Status(StrEnum):
     NOT_A_CONSULTATION = "not_a_consultation"
 
 
+UNDECIDED = frozenset({Status.NEW, Status.CLAIMED})
+
+
 class DecisionKind(StrEnum):
     """An officer's threshold decision."""
 
@@ -236,6 +239,7 @@ class Remark(StrEnum):
     UNREADABLE = "unreadable"
     DOCUMENT_UNREAD = "document_unread"
     NO_SUGGESTION = "no_suggestion"
+    RULES_ALONE = "rules_alone"
     FILED_UNREAD = "filed_unread"
     NOT_DELIVERED = "not_delivered"
     OTHER_AUTHORITY = "other_authority"
@@ -256,6 +260,7 @@ class Remark(StrEnum):
             Remark.UNREADABLE: "Encrypted, locked, or kept by a secure-mail service: not read. Ask for it again",
             Remark.DOCUMENT_UNREAD: "An attached document is locked, broken or too large to read here: open it yourself",
             Remark.NO_SUGGESTION: "No suggestion could be made: read it in full",
+            Remark.RULES_ALONE: "Read by the rules alone, as many messages waited; the full reading follows",
             Remark.FILED_UNREAD: "Could not be read and was filed as it is: open the original",
             Remark.NOT_DELIVERED: "A letter of ours did not arrive: telephone",
             Remark.OTHER_AUTHORITY: "By its mail domain the sender is another authority's: check whose case this is",

@@ -20,9 +20,10 @@ from slack_sdk.models.blocks import (
     SectionBlock,
 )
 
-from intake_bot.casework.desk import Actor, CaseCard, DueTime, Notice, NoticeKind
+from intake_bot.casework.desk import Actor, CaseCard, DueTime, Notice
 from intake_bot.casework.letters import say_time
-from intake_bot.casework.vocabulary import TARGET_LABELS, DeadlineState, Status
+from intake_bot.casework.notices import Voice, sentence, target_label
+from intake_bot.casework.vocabulary import DeadlineState, Status
 from intake_bot.slack.escape import line, mrkdwn
 from triage.vocabulary import URGENT_FLAGS, Flag
 
@@ -117,10 +118,6 @@ def confidence(value: float) -> str:
     return f"{word} confidence, {value:.0%}"
 
 
-def target_label(target: str) -> str:
-    return TARGET_LABELS.get(target) or _words(target)
-
-
 def _suggestion(card: CaseCard) -> str:
     if card.category is None or card.threshold is None:
         return "*Suggestion:* none could be made. Read it in full."
@@ -162,50 +159,7 @@ def _remarks(card: CaseCard) -> list[str]:
 
 
 def _notice(notice: Notice, say: Say, name: Callable[[Actor], str]) -> str:
-    reference = mrkdwn(notice.reference, _WORD) if notice.reference else None
-    code = mrkdwn(_words(notice.code or "no code").lower(), _WORD)
-    match notice.kind:
-        case NoticeKind.REMINDER:
-            target = mrkdwn(target_label(notice.target or "target"), _WORD)
-            verb = {"before": "is due", "at": "is due now:", "after": "was due"}.get(notice.moment or "", "is due")
-            when = say(notice.due_at) if notice.due_at else "soon"
-            owner = f"It is with {name(notice.owner)}." if notice.owner else "Nobody has claimed it."
-            late = " (This reminder comes late.)" if notice.late else ""
-            return f"{reference or 'A case'}: {target} {verb} {when}. {owner}{late}"
-        case NoticeKind.PARKED:
-            what = "A message" if notice.count == 1 else f"{notice.count} messages"
-            return f"{what} could not be dealt with and waits for an officer ({code}). See: intake-bot parked"
-        case NoticeKind.UNFILED:
-            what = "A machine's message was" if notice.count == 1 else f"{notice.count} machines' messages were"
-            return f"{what} kept without a case ({code}). See: intake-bot messages"
-        case NoticeKind.DELIVERY_FAILED:
-            return f"{reference or 'A letter'}: our letter could not be delivered ({code}). Telephone them."
-        case NoticeKind.DELIVERY_DELAYED:
-            return f"Letters have not left for an hour ({code}) and are tried again. See: intake-bot doctor"
-        case NoticeKind.FOLDED:
-            return (
-                f"{notice.count} more from one sender, beyond the usual: made cases without cards of their own. "
-                "See: intake-bot cases"
-            )
-        case NoticeKind.JOINED:
-            owner = f"It is with {name(notice.owner)}." if notice.owner else "Nobody has claimed it."
-            what = "another version of a message" if notice.code == "version" else "another message"
-            concluded = (
-                " The case is concluded: see whether it must be taken up again." if notice.code == "concluded" else ""
-            )
-            urgent = (
-                f":rotating_light: URGENT ({', '.join(flag.label for flag in notice.urgent)}): "
-                if notice.urgent
-                else ""
-            )
-            return f"{urgent}{reference or 'A case'}: {what} has come. {owner}{concluded}"
-        case NoticeKind.ESCALATED:
-            return f"{reference or 'A case'} was escalated to a senior manager ({code})."
-        case NoticeKind.CAPPED:
-            return (
-                f"{reference or 'A case'}: not acknowledged, since its address has had its fill of automatic answers. "
-                "A machine, or somebody to telephone."
-            )
+    return sentence(notice, Voice(say, name, partial(mrkdwn, limit=_WORD), alarm=":rotating_light: "))
 
 
 def _button(card: CaseCard, act: str) -> ButtonElement:

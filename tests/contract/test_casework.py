@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, func, select
 
 from conftest import FRIDAY_1640
-from intake_bot.casework import agreement, desk_queue, officer, receive, reminders, views
+from intake_bot.casework import agreement, desk_queue, full_reading, officer, receive, reminders, views
 from intake_bot.casework.acts import Claim, Conclude, Decide, Release
 from intake_bot.casework.desk import Actor, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
@@ -27,7 +27,7 @@ from storage.outbox import Kind, Via
 from storage.spool import Channel, Offer, Outcome
 from storage.tables import Case, DecisionRow, Message, Outgoing, Reminder
 from storage.vault import Place
-from triage.suggestion import Evidence, Polarity, Suggestion
+from triage.suggestion import RULES_ALONE, Evidence, Polarity, Suggestion
 from triage.vocabulary import Category, Criterion, Flag, MissingDatum, Threshold
 
 AMINA = Actor("slack", "T1/U1")
@@ -748,5 +748,64 @@ def test_agreement_counts_what_officers_decided_against_the_suggestion_that_stoo
         "referred_though_called_less": 1,
     }
     assert found["by_month"]["2026-11"]["decided"] == 4
+    # What nobody has decided, and what was transferred, was suggested all the same.
+    assert found["suggested_by_month"]["2026-11"]["suggestions"] == 5
+    assert found["suggested_by_month"]["2026-11"]["thresholds"] == {
+        "meets_harm_threshold": 3,
+        "low_level_concern": 1,
+        "not_lado": 0,
+        "unclear": 1,
+    }
+    assert found["suggested_by_month"]["2026-11"]["categories"]["conduct"] == 1
+    said = agreement.readable(found)
+    assert "| 2026-11 |        5 |                  60% |               20% |       0% |     20% |" in said
+    assert "| conduct to physical |     1 |" in said
     assert found["by_version"][SUGGESTION.version]["decided"] == 4
     assert found["categories_changed"] == {"conduct to physical": 1}
+
+
+def test_what_was_suggested_counts_by_the_month_of_local_time_and_each_message_once(desk: Desk) -> None:
+    assert agreement.readable(_review(desk)).count("| in all |") == 1
+    # In British Summer Time it is July already.
+    late_in_june = datetime(2026, 6, 30, 23, 30, tzinfo=FRIDAY_1640.tzinfo)
+    desk.file(desk.incoming(at=late_in_june), SUGGESTION, now=late_in_june)
+    filed = desk.file(desk.incoming(), replace(CALM, engine=RULES_ALONE))
+    with desk.database.write() as session:
+        (one,) = full_reading.due(session, limit=5)
+        full_reading.keep(session, desk.practice, one, WORSE, read="new_words", now=FRIDAY_1640)
+    assert desk.show(filed)["suggestion"]["version"] == WORSE.version
+    found = _review(desk)["suggested_by_month"]
+    assert {month: held["suggestions"] for month, held in found.items()} == {"2026-07": 1, "2026-11": 1}
+    assert found["2026-11"]["thresholds"][WORSE.threshold] == 1
+
+
+@pytest.mark.parametrize(
+    ("full", "urgent"),
+    [
+        (replace(CALM, threshold=Threshold.MEETS), [()]),
+        (replace(CALM, flags=(Flag.INJURY, Flag.ONLINE)), [(Flag.INJURY,)]),
+        (replace(CALM, threshold=Threshold.UNCLEAR), []),
+    ],
+)
+def test_a_bell_rings_where_the_full_reading_is_graver(
+    desk: Desk, full: Suggestion, urgent: list[tuple[Flag, ...]]
+) -> None:
+    filed = desk.file(desk.incoming(), replace(CALM, engine=RULES_ALONE))
+    desk.perform(Claim(str(filed.case_id), AMINA))
+    with desk.database.write() as session:
+        (one,) = full_reading.due(session, limit=5)
+        full_reading.keep(session, desk.practice, one, full, read="new_words", now=FRIDAY_1640)
+        # Another node that read it at the same time changes nothing.
+        assert full_reading.keep(session, desk.practice, one, full, read="new_words", now=FRIDAY_1640) is None
+    rung = notices(desk)
+    assert [notice.urgent for notice in rung] == urgent
+    assert {notice.kind for notice in rung} <= {NoticeKind.MORE_URGENT}
+    for notice in rung:
+        assert "graver than the rules alone saw. It is with T1/U1." in notice_sentence(
+            notice, desk.practice.calendar.zone
+        )
+
+
+def _review(desk: Desk) -> dict[str, Any]:
+    with desk.database.read() as session:
+        return agreement.review(session, ZoneInfo("Europe/London"))

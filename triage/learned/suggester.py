@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from triage import pipeline
 from triage.learned.judging import Calibration, Judgement, judge
 from triage.learned.model import MODEL, Answers, Floats, Model
-from triage.suggestion import Evidence, Polarity, Suggestion
+from triage.suggestion import RULES_ALONE, Evidence, Polarity, Suggestion
 from triage.vocabulary import Category, Flag, Threshold
 from triage.weighing import CATEGORY_SAYS, CONFUSER_SAYS, Verdict
 
@@ -22,6 +23,7 @@ SPEAKS = 0.5
 MAX_GAP = 2
 """Words between two marked ones that are shown with them."""
 MAX_SPANS = 12
+READ_QUICKLY = " Many messages were waiting, so the rules alone read this one: take it as a first look."
 
 
 class LearnedSuggester:
@@ -61,6 +63,11 @@ class LearnedSuggester:
             ranking=_ranking(judged),
             meets_confidence=_confidence(judged.thresholds, list(Threshold).index(Threshold.MEETS)),
         )
+
+    def suggest_by_rules(self, text: str, *, subject: str = "", sender: str | None = None) -> Suggestion:
+        """The rules' suggestion, which takes a tenth of the time and says that it is no more than that."""
+        made = self._rules.suggest(text, subject=subject, sender=sender)
+        return replace(made, engine=RULES_ALONE, reason=made.reason + READ_QUICKLY)
 
 
 def _confidence(probabilities: Floats, chosen: int) -> float:

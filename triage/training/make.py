@@ -14,13 +14,15 @@ from tokenizers import Tokenizer
 from triage import neutral
 from triage.learned.model import ENCODER, MANIFEST, MODEL, TOKENIZER, WORDS
 from triage.training import prepare, texts
+from triage.training.adopt import adopt
 from triage.training.calibrate import calibrate
 
 BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """all-MiniLM-L6-v2, Apache-2.0, model.safetensors of revision 1110a243: the weights that learning begins with."""
 TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
 
-
+CANDIDATE = "candidate"
+"""The folder of a model that is not adopted yet."""
 NUMBER = 1
 """Raised when what is learned from, or how, changes what a model means."""
 
@@ -52,17 +54,29 @@ def prepared(folder: Path, to: Path) -> list[texts.Text]:
 def train(corpus: Path, base: Path, to: Path) -> dict[str, Any]:
     """Learns a model from the corpus, on the machine's accelerator where it has one, and writes it into a folder.
 
-    Raises CorpusFaulty, BaseFaulty, OSError; ImportError where PyTorch is missing.
+    It is written there only where it beats the present model on the test split. Raises NotAdopted, CorpusFaulty, BaseFaulty,
+    OSError; ImportError where PyTorch is missing.
     """
+    from triage import evaluate
     from triage.training import learn
 
     if _hash(base) != BASE_SHA256:
         raise BaseFaulty(f"{base.name} is not the published file")
+    refuse_test_texts(texts.read(corpus))
     to.mkdir(parents=True, exist_ok=True)
     arrays = to / "prepared.npz"
     prepared(corpus, arrays)
     learn.learn_all(learn.options([str(arrays), str(base), str(to / "learned")]))
-    return finish(arrays, to / "learned", learn.CHOSEN, corpus, to, number=NUMBER)
+    finish(arrays, to / "learned", learn.CHOSEN, corpus, to / CANDIDATE, number=NUMBER)
+    return adopt(to / CANDIDATE, to, lambda model: evaluate.report(None, model))
+
+
+def refuse_test_texts(corpus: Sequence[texts.Text]) -> None:
+    """Raises CorpusFaulty where a text that the shipped corpus sets apart for the test would be learned from."""
+    apart = {text.body for text in texts.read() if text.is_test}
+    learned = [text.id for text in corpus if not text.is_test and text.body in apart]
+    if learned:
+        raise texts.CorpusFaulty(f"texts of the test split are among those to learn from: {', '.join(learned[:5])}")
 
 
 def finish(arrays: Path, learned: Path, weights: str, corpus: Path, to: Path, *, number: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from triage import engine, pipeline
 from triage.learned.model import ENCODER, MANIFEST, MODEL, ModelFaulty
-from triage.suggestion import Polarity, Suggestion
+from triage.suggestion import RULES_ALONE, Polarity, Suggestion
 from triage.training import texts
 from triage.vocabulary import Category, Flag, Threshold
 
@@ -57,7 +57,18 @@ def test_a_model_that_is_not_the_named_one_is_refused_and_a_missing_one_leaves_t
     with pytest.raises(ModelFaulty, match=ENCODER):
         engine.load(tmp_path / "model")
     changed.unlink()
-    assert engine.load(tmp_path / "model").suggest(ALLEGATION).engine == "rules"
+    rules = engine.load(tmp_path / "model")
+    assert rules.suggest(ALLEGATION).engine == "rules"
+    # There is nothing more to ask: what is read quickly is read for good.
+    assert rules.suggest_by_rules(ALLEGATION) == rules.suggest(ALLEGATION)
+
+
+def test_the_rules_alone_say_that_they_read_alone_and_what_they_always_say() -> None:
+    quick, rules = LOADED.suggest_by_rules(ALLEGATION), pipeline.load().suggest(ALLEGATION)
+    assert (quick.engine, quick.version) == (RULES_ALONE, rules.version)
+    assert quick.reason.startswith(rules.reason)
+    assert "the rules alone read this one" in quick.reason
+    assert quick.evidence == rules.evidence
 
 
 SWAPS = (

@@ -1,0 +1,74 @@
+"""A notice to the duty desk as one sentence without content, the same in Slack and on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from intake_bot.casework.desk import Actor, Notice, NoticeKind
+from intake_bot.casework.vocabulary import TARGET_LABELS
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How a desk says times, officers and words that come from settings; ``alarm`` begins what is urgent."""
+
+    time: Callable[[datetime], str]
+    officer: Callable[[Actor], str]
+    word: Callable[[str], str] = str
+    alarm: str = ""
+
+
+def sentence(notice: Notice, voice: Voice) -> str:
+    """The notice in words."""
+    about = voice.word(notice.reference) if notice.reference else "A case"
+    code = voice.word((notice.code or "no code").replace("_", " "))
+    owner = f"It is with {voice.officer(notice.owner)}." if notice.owner else "Nobody has claimed it."
+    flags = f"{voice.alarm}URGENT ({', '.join(flag.label for flag in notice.urgent)}): " if notice.urgent else ""
+    match notice.kind:
+        case NoticeKind.REMINDER:
+            said = _reminder(notice, voice, about, owner)
+        case NoticeKind.PARKED:
+            what = "A message" if notice.count == 1 else f"{notice.count} messages"
+            said = f"{what} could not be dealt with and waits for an officer ({code}). See: intake-bot parked"
+        case NoticeKind.UNFILED:
+            what = "A machine's message was" if notice.count == 1 else f"{notice.count} machines' messages were"
+            said = f"{what} kept without a case ({code}). See: intake-bot messages"
+        case NoticeKind.DELIVERY_FAILED:
+            about = about if notice.reference else "A letter"
+            said = f"{about}: our letter could not be delivered ({code}). Telephone them."
+        case NoticeKind.DELIVERY_DELAYED:
+            said = f"Letters have not left for an hour ({code}) and are tried again. See: intake-bot doctor"
+        case NoticeKind.FOLDED:
+            said = (
+                f"{notice.count} more from one sender, beyond the usual: made cases without cards of their own. "
+                "See: intake-bot cases"
+            )
+        case NoticeKind.JOINED:
+            what = "another version of a message" if notice.code == "version" else "another message"
+            closed = " The case is concluded: see whether it must be taken up again."
+            said = f"{flags}{about}: {what} has come. {owner}{closed if notice.code == 'concluded' else ''}"
+        case NoticeKind.ESCALATED:
+            said = f"{about} was escalated to a senior manager ({code})."
+        case NoticeKind.MORE_URGENT:
+            said = f"{flags}{about}: read in full, it is graver than the rules alone saw. {owner}"
+        case NoticeKind.CAPPED:
+            said = (
+                f"{about}: not acknowledged, since its address has had its fill of automatic answers. "
+                "A machine, or somebody to telephone."
+            )
+    return said
+
+
+def _reminder(notice: Notice, voice: Voice, about: str, owner: str) -> str:
+    target = voice.word(target_label(notice.target or "target"))
+    verb = {"before": "is due", "at": "is due now:", "after": "was due"}.get(notice.moment or "", "is due")
+    when = voice.time(notice.due_at) if notice.due_at else "soon"
+    late = " (This reminder comes late.)" if notice.late else ""
+    return f"{about}: {target} {verb} {when}. {owner}{late}"
+
+
+def target_label(target: str) -> str:
+    """A target in the field's words; one that an authority adds reads as its own name."""
+    return TARGET_LABELS.get(target) or target.replace("_", " ").capitalize()
