@@ -146,8 +146,8 @@ def print_case(view: CaseView, zone: ZoneInfo, console: Console | None = None) -
     for explained in view.explanations:
         console.print(Text(explained))
     console.rule("History", align="left")
-    for sentence in view.history:
-        console.print(Text(sentence))
+    for told in view.history:
+        console.print(Text(told))
 
 
 def _due_words(due_at: datetime, state: DeadlineState, met_at: datetime | None, zone: ZoneInfo) -> str:

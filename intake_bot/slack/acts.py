@@ -3,68 +3,114 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import datetime
+from enum import Enum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from intake_bot.casework.acts import Act, Claim, Conclude, Decide, Release
+from intake_bot.casework import acts
+from intake_bot.casework.acts import Act
 from intake_bot.casework.desk import Actor
-from intake_bot.casework.vocabulary import CaseOutcome, DecisionKind
-from triage.vocabulary import Category, Criterion
 
 _VERSION = 1
+_NAMED: Mapping[str, type[Act]] = {
+    "claim": acts.Claim,
+    "release": acts.Release,
+    "hand_over": acts.HandOver,
+    "decide": acts.Decide,
+    "accept": acts.Accept,
+    "sign_off": acts.GiveSignOff,
+    "conclude": acts.Conclude,
+    "reopen": acts.Reopen,
+    "not_a_consultation": acts.NotAConsultation,
+    "note": acts.Note,
+    "meeting": acts.RecordMeeting,
+    "action": acts.RecordAction,
+    "close_action": acts.CloseAction,
+    "strand": acts.SetStrand,
+    "regulator": acts.TellRegulator,
+    "pause": acts.PauseCase,
+    "resume": acts.ResumeCase,
+    "transfer": acts.Transfer,
+    "escalate": acts.Escalate,
+    "restrict": acts.Restrict,
+    "link": acts.LinkCases,
+    "merge": acts.Merge,
+    "split": acts.Split,
+    "correct_receipt": acts.CorrectReceipt,
+    "facts": acts.SetFacts,
+    "advise": acts.Advise,
+}
+"""The names under which acts are kept: they outlive a restart, so they are never given to another."""
+_NAMES = {kind: name for name, kind in _NAMED.items()}
 
 
 def pack(act: Act) -> bytes:
-    """The act as the spool keeps it. A decision's reason is content: the spool seals it."""
-    kept: dict[str, Any] = {"v": _VERSION, "case": act.case_id, "by": str(act.by)}
-    match act:
-        case Claim():
-            kept["act"] = "claim"
-        case Release():
-            kept["act"] = "release"
-        case Decide():
-            kept |= {
-                "act": "decide",
-                "decision": act.decision.value,
-                "category": act.category.value,
-                "criteria": [int(criterion) for criterion in act.criteria],
-                "reason": act.reason,
-            }
-        case Conclude():
-            kept |= {
-                "act": "conclude",
-                "outcome": act.outcome.value if act.outcome else None,
-                "note": act.note,
-                "strip_names": act.strip_names,
-            }
-    return json.dumps(kept, sort_keys=True).encode()
+    """The act as the spool keeps it. What it says in words is content: the spool seals it."""
+    kept = {field.name: _plain(getattr(act, field.name)) for field in fields(act)}
+    del kept["case_id"]
+    return json.dumps(kept | {"v": _VERSION, "act": _NAMES[type(act)], "case": act.case_id}, sort_keys=True).encode()
 
 
 def interpret(payload: bytes) -> Act:
-    """The inverse of :func:`pack`. Raises ValueError, with a fixed text, on anything else."""
+    """The inverse of :func:`pack`. Raises ValueError, with a fixed text, on anything else.
+
+    A field that is not there has its default: an act may have been kept by a version that did not know it.
+    """
     try:
         kept = json.loads(payload)
-        if kept["v"] != _VERSION:
+        if kept.pop("v") != _VERSION:
             raise ValueError
-        case_id, by = str(kept["case"]), Actor.parse(kept["by"])
-        match kept["act"]:
-            case "claim":
-                return Claim(case_id, by)
-            case "release":
-                return Release(case_id, by)
-            case "decide":
-                return Decide(
-                    case_id,
-                    by,
-                    DecisionKind(kept["decision"]),
-                    Category(kept["category"]),
-                    tuple(Criterion(value) for value in kept["criteria"]),
-                    str(kept["reason"]),
-                )
-            case "conclude":
-                outcome = CaseOutcome(kept["outcome"]) if kept["outcome"] is not None else None
-                return Conclude(case_id, by, outcome, str(kept["note"]), strip_names=kept["strip_names"] is True)
-            case _:
-                raise ValueError
+        name = kept.pop("act")
+        kept["case_id"] = kept.pop("case")
+        hints = _hints(name)
+        if not kept.keys() <= hints.keys():
+            raise ValueError
+        return _NAMED[name](**{field: _typed(hints[field], value) for field, value in kept.items()})
     except (ValueError, KeyError, TypeError, AttributeError):
         # The cause's words may hold the payload's.
         raise ValueError("this is no act that was kept by the Slack desk") from None
+
+
+@cache
+def _hints(name: str) -> dict[str, Any]:
+    return get_type_hints(_NAMED[name])
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Actor():
+            return str(value)
+        case datetime():
+            return value.isoformat()
+        case Enum():
+            return value.value
+        case tuple():
+            return [_plain(item) for item in value]
+        case _:
+            return value
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    """A JSON value as a field's type. Raises ValueError where it is not one."""
+    if get_origin(hint) in (Union, UnionType):
+        if value is None:
+            return None
+        (hint,) = (one for one in get_args(hint) if one is not NoneType)
+    if get_origin(hint) is tuple:
+        return tuple(_typed(get_args(hint)[0], item) for item in value)
+    if hint is Actor:
+        return Actor.parse(value)
+    if hint is datetime:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(value)
+    if type(value) is not hint:
+        raise ValueError
+    return value

@@ -11,11 +11,8 @@ from slack_sdk.models.blocks import (
     Block,
     CheckboxesElement,
     DividerBlock,
-    HeaderBlock,
     InputBlock,
-    Option,
     PlainTextInputElement,
-    PlainTextObject,
     RadioButtonsElement,
     StaticSelectElement,
 )
@@ -28,6 +25,7 @@ from intake_bot.casework.officer import problems
 from intake_bot.casework.vocabulary import DecisionKind
 from intake_bot.slack.cards import confidence
 from intake_bot.slack.escape import cut, line
+from intake_bot.slack.kit import LINE, TITLE, VALUE, chosen, facts, field_value, header, lines, made_view, option, plain
 from intake_bot.slack.rich import Piece, chunks, cost, marked, rich
 from triage.suggestion import Polarity, Suggestion
 from triage.vocabulary import Category, Criterion
@@ -37,18 +35,17 @@ DECIDE = "decide"
 CATEGORY, CRITERIA, DECISION, REASON = "category", "criteria", "decision", "reason"
 """The form's fields: block ids, by which errors find their field. The names are those of ``officer.problems``."""
 
-TITLE, OPTION, REASON_LENGTH = 24, 75, 3000
+REASON_LENGTH = 3000
 MESSAGES_SHOWN = 12
 TEXT_BYTES = 100_000
 """Of a view's 250 kB, what messages may take; the rest of it holds the facts with room to spare."""
-EVIDENCE_SHOWN, LINE = 12, 300
+EVIDENCE_SHOWN = 12
 
 _TRUST = {
     "pass": "the sender's address is authenticated",
     "fail": "THE SENDER'S ADDRESS FAILED AUTHENTICATION: check who wrote before you answer",
     "none": "the sender's address is not authenticated",
 }
-_VALUE = "value"
 
 
 def view_modal(view: CaseView, zone: ZoneInfo) -> dict[str, Any]:
@@ -58,12 +55,12 @@ def view_modal(view: CaseView, zone: ZoneInfo) -> dict[str, Any]:
     read it: each message gets a fair share of the room, short ones all they need.
     """
     reference = line(view.card.reference, 60)
-    blocks: list[Block] = [_facts(("From", view.card.came_from))]
+    blocks: list[Block] = [facts(("From", view.card.came_from))]
     if view.decision is not None:
         decided = view.decision
-        blocks.append(_header("Decision"))
+        blocks.append(header("Decision"))
         blocks.append(
-            _facts(
+            facts(
                 ("", f"{decided.decision.label}, by {decided.by.id}, {say_time(decided.at, zone)}"),
                 ("Category", decided.category.label),
                 *((f"Criterion {int(criterion)}", criterion.wording) for criterion in decided.criteria),
@@ -74,15 +71,13 @@ def view_modal(view: CaseView, zone: ZoneInfo) -> dict[str, Any]:
     blocks += _suggestion(view.suggestion)
     blocks += _messages(view, reference, zone)
     if view.explanations:
-        blocks += [_header("Deadlines"), rich([Piece(_cut_lines(view.explanations, reference))])]
+        blocks += [header("Deadlines"), rich([Piece(_cut_lines(view.explanations, reference))])]
     if view.history:
-        blocks += [_header("History"), rich([Piece(_newest(view.history, reference))])]
+        blocks += [header("History"), rich([Piece(_newest(view.history, reference))])]
     if view.proposed_links:
-        blocks.append(_facts(("May belong to", ", ".join(view.proposed_links))))
-    return _view(
-        View(
-            type="modal", callback_id="view", title=_plain(line(reference, TITLE)), close=_plain("Close"), blocks=blocks
-        )
+        blocks.append(facts(("May belong to", ", ".join(view.proposed_links))))
+    return made_view(
+        View(type="modal", callback_id="view", title=plain(line(reference, TITLE)), close=plain("Close"), blocks=blocks)
     )
 
 
@@ -96,46 +91,46 @@ def decide_modal(card: CaseCard) -> dict[str, Any]:
             f"{card.threshold.label} ({confidence(card.threshold_confidence)})"
         )
     blocks: list[Block] = [
-        _facts(("Case", card.reference), ("A machine's suggestion, not a decision", suggested)),
+        facts(("Case", card.reference), ("A machine's suggestion, not a decision", suggested)),
         InputBlock(
             block_id=DECISION,
-            label=_plain("Decision"),
+            label=plain("Decision"),
             element=RadioButtonsElement(
-                action_id=_VALUE, options=[_option(kind.label, kind.value) for kind in DecisionKind]
+                action_id=VALUE, options=[option(kind.label, kind.value) for kind in DecisionKind]
             ),
         ),
         InputBlock(
             block_id=CATEGORY,
-            label=_plain("Category"),
+            label=plain("Category"),
             element=StaticSelectElement(
-                action_id=_VALUE,
-                placeholder=_plain("Choose"),
-                options=[_option(category.label, category.value) for category in Category],
+                action_id=VALUE,
+                placeholder=plain("Choose"),
+                options=[option(category.label, category.value) for category in Category],
             ),
         ),
         InputBlock(
             block_id=CRITERIA,
-            label=_plain("Criteria met"),
-            hint=_plain("A referral meets at least one. Keeping children safe in education, Part four."),
+            label=plain("Criteria met"),
+            hint=plain("A referral meets at least one. Keeping children safe in education, Part four."),
             optional=True,
             element=CheckboxesElement(
-                action_id=_VALUE, options=[_option(criterion.wording, str(int(criterion))) for criterion in Criterion]
+                action_id=VALUE, options=[option(criterion.wording, str(int(criterion))) for criterion in Criterion]
             ),
         ),
         InputBlock(
             block_id=REASON,
-            label=_plain("Reasons"),
-            hint=_plain("Kept on the record. Never shown in the channel."),
-            element=PlainTextInputElement(action_id=_VALUE, multiline=True, max_length=REASON_LENGTH),
+            label=plain("Reasons"),
+            hint=plain("Kept on the record. Never shown in the channel."),
+            element=PlainTextInputElement(action_id=VALUE, multiline=True, max_length=REASON_LENGTH),
         ),
     ]
-    return _view(
+    return made_view(
         View(
             type="modal",
             callback_id=DECIDE,
-            title=_plain("Decide"),
-            submit=_plain("Record decision"),
-            close=_plain("Cancel"),
+            title=plain("Decide"),
+            submit=plain("Record decision"),
+            close=plain("Cancel"),
             private_metadata=json.dumps({"case": card.case_id}),
             blocks=blocks,
         )
@@ -155,17 +150,17 @@ def parse_decision(values: Mapping[str, Any], case_id: str, by: Actor) -> Decide
     wrong = {}
     decision = category = None
     try:
-        decision = DecisionKind(_chosen(values, DECISION))
+        decision = DecisionKind(chosen(values, DECISION))
     except ValueError:
         wrong[DECISION] = "Choose a decision."
     try:
-        category = Category(_chosen(values, CATEGORY))
+        category = Category(chosen(values, CATEGORY))
     except ValueError:
         wrong[CATEGORY] = "Choose a category."
     criteria = tuple(
-        sorted(Criterion(int(option["value"])) for option in _field(values, CRITERIA, "selected_options") or ())
+        sorted(Criterion(int(option["value"])) for option in field_value(values, CRITERIA, "selected_options") or ())
     )
-    reason = str(_field(values, REASON, "value") or "")
+    reason = str(field_value(values, REASON, "value") or "")
     if len(reason) > REASON_LENGTH:
         wrong[REASON] = f"At most {REASON_LENGTH} characters."
     act = Decide(
@@ -181,10 +176,10 @@ def parse_decision(values: Mapping[str, Any], case_id: str, by: Actor) -> Decide
 
 
 def _suggestion(suggestion: Suggestion | None) -> list[Block]:
-    title = _header("Suggestion (a machine's; an officer decides)")
+    title = header("Suggestion (a machine's; an officer decides)")
     if suggestion is None:
         return [title, rich([Piece("None could be made. Read the messages in full.")])]
-    facts = [
+    said = [
         ("Category", f"{suggestion.category.label} ({confidence(suggestion.category_confidence)})"),
         ("Also", ", ".join(category.label for category in suggestion.secondary_categories)),
         ("Threshold", f"{suggestion.threshold.label} ({confidence(suggestion.threshold_confidence)})"),
@@ -194,7 +189,7 @@ def _suggestion(suggestion: Suggestion | None) -> list[Block]:
         ("Because", suggestion.reason),
         ("Made by", f"{suggestion.engine} {suggestion.version}"),
     ]
-    blocks: list[Block] = [title, _facts(*facts, limit=2 * LINE)]
+    blocks: list[Block] = [title, facts(*said, limit=2 * LINE)]
     if suggestion.evidence:
         shown = [
             (
@@ -205,7 +200,7 @@ def _suggestion(suggestion: Suggestion | None) -> list[Block]:
         ]
         if len(suggestion.evidence) > EVIDENCE_SHOWN:
             shown.append(("", f"and {len(suggestion.evidence) - EVIDENCE_SHOWN} more"))
-        blocks += [_header("Evidence"), _facts(*shown)]
+        blocks += [header("Evidence"), facts(*shown)]
     return blocks
 
 
@@ -214,7 +209,7 @@ def _messages(view: CaseView, reference: str, zone: ZoneInfo) -> list[Block]:
     blocks: list[Block] = []
     if len(shown) < len(view.messages):
         blocks.append(
-            _facts(
+            facts(
                 ("Not all messages are shown", f"{len(shown)} of {len(view.messages)}. {_read_on(reference)}"),
             )
         )
@@ -224,13 +219,13 @@ def _messages(view: CaseView, reference: str, zone: ZoneInfo) -> list[Block]:
         direction = "Message in" if message.direction == "in" else "Letter of ours"
         parts, left_out = chunks(text, share)
         blocks += [
-            _header(f"{direction}, {say_time(message.received_at, zone)}"),
+            header(f"{direction}, {say_time(message.received_at, zone)}"),
             *(rich(part) for part in parts),
         ]
         if left_out:
-            blocks.append(_facts(("Cut here", f"{left_out:,} more characters. {_read_on(reference)}")))
+            blocks.append(facts(("Cut here", f"{left_out:,} more characters. {_read_on(reference)}")))
         elif len(message.full_text) > len(message.text):
-            blocks.append(_facts(("", "Quoted history and signature are left out here.")))
+            blocks.append(facts(("", "Quoted history and signature are left out here.")))
         blocks.append(DividerBlock())
     return blocks
 
@@ -241,7 +236,7 @@ def _message(message: MessageView, suggestion: Suggestion | None) -> list[Piece]
     evidence = made.evidence if made is not None else ()
     flags = message.suggestion.flags if message.suggestion is not None else ()
     return [
-        *_lines(
+        *lines(
             ("From", message.sender),
             ("To", ", ".join(message.recipients) if message.direction == "out" else ""),
             ("", _TRUST.get(message.sender_trust, "") if message.direction == "in" else ""),
@@ -276,19 +271,6 @@ def _shares(wanted: Sequence[int], total: int) -> list[int]:
     return shares
 
 
-def _facts(*facts: tuple[str, str], limit: int = LINE) -> Block:
-    return rich(_lines(*facts, limit=limit))
-
-
-def _lines(*facts: tuple[str, str], limit: int = LINE) -> list[Piece]:
-    """Lines of a bold name and a value; those without a value are left out."""
-    pieces = []
-    for name, value in facts:
-        if value:
-            pieces += [Piece(f"{name}: " if name else "", "bold"), Piece(f"{cut(value.strip(), limit) or '-'}\n")]
-    return pieces
-
-
 def _cut_lines(lines: Iterable[str], reference: str) -> str:
     text = "\n".join(lines)
     return (
@@ -311,32 +293,3 @@ def _newest(sentences: Sequence[str], reference: str) -> str:
 
 def _read_on(reference: str) -> str:
     return f"Read the whole with: intake-bot show {reference}"
-
-
-def _chosen(values: Mapping[str, Any], field: str) -> str:
-    return str((_field(values, field, "selected_option") or {}).get("value", ""))
-
-
-def _field(values: Mapping[str, Any], field: str, what: str) -> Any:
-    return values.get(field, {}).get(_VALUE, {}).get(what)
-
-
-def _option(label: str, value: str) -> Option:
-    """An option whose label may be longer than Slack's 75 characters: it goes on in the description, word for word."""
-    if len(label) <= OPTION:
-        return Option(text=_plain(label), value=value)
-    at = label.rfind(" ", 0, OPTION + 1)
-    return Option(text=_plain(label[:at]), description=_plain(label[at + 1 :]), value=value)
-
-
-def _header(text: str) -> HeaderBlock:
-    return HeaderBlock(text=_plain(line(text, 150)))
-
-
-def _plain(text: str) -> PlainTextObject:
-    return PlainTextObject(text=text, emoji=False)
-
-
-def _view(view: View) -> dict[str, Any]:
-    made: dict[str, Any] = view.to_dict()
-    return made
