@@ -20,10 +20,11 @@ from intake_bot import backup_job
 from intake_bot.acceptance import Acceptance
 from intake_bot.casework import reminders, retention, views
 from intake_bot.casework.acts import Act
-from intake_bot.casework.desk import Actor, CaseCard, CaseView, Desk
+from intake_bot.casework.desk import Desk
 from intake_bot.catching_up import CatchingUp
 from intake_bot.clock import Ticker
 from intake_bot.delivery import DeliveryWorker
+from intake_bot.desk_ports import DeskPorts
 from intake_bot.house import House
 from intake_bot.intake import IntakeWorker
 from intake_bot.mail.addresses import without_tag
@@ -175,7 +176,9 @@ class Service:
             from intake_bot.slack.connection import SlackConnection
 
             slack_settings = make_slack_settings(settings)
-            self.slack = SlackConnection(build_app(slack_settings, _SlackPorts(self)), slack_settings, clock)
+            self.slack = SlackConnection(
+                build_app(slack_settings, DeskPorts(self.house, self.accept_slack, clock)), slack_settings, clock
+            )
         self.desk: Desk = desk or make_desk(house, console)
         self.reader = SandboxReader(house)
         self.verifier = SandboxVerifier(settings.mail) if settings.mail.verify_senders else None
@@ -448,46 +451,6 @@ def sweep(house: House, *, now: datetime, queued_at: datetime | None = None) -> 
             return sent
 
 
-class _SlackPorts:
-    """What the Slack desk asks of the house."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._house = service.house
-
-    async def accept(self, key: str, payload: bytes, case_id: str) -> bool:
-        return await self._service.accept_slack(key, payload, case_id)
-
-    async def open_case(self, case_id: str, actor: Actor) -> CaseView | None:
-        return await asyncio.to_thread(self._open_case, case_id, actor)
-
-    async def card(self, case_id: str) -> CaseCard | None:
-        return await asyncio.to_thread(self._card, case_id)
-
-    async def refuse(self, actor: Actor, what: str) -> None:
-        await asyncio.to_thread(self._refuse, actor, what)
-
-    def now(self) -> datetime:
-        return self._service.clock()
-
-    def _open_case(self, case_id: str, actor: Actor) -> CaseView | None:
-        with self._house.database.write() as session:
-            case = session.get(Case, case_id)
-            if case is None:
-                return None
-            views.record_access(session, case, actor, "view", now=self.now())
-            return views.whole(session, self._house.practice, case)
-
-    def _card(self, case_id: str) -> CaseCard | None:
-        with self._house.database.read() as session:
-            case = session.get(Case, case_id)
-            return None if case is None else views.card(session, case)
-
-    def _refuse(self, actor: Actor, what: str) -> None:
-        with self._house.database.write() as session:
-            audit.record(session, audit.SERVICE_CHAIN, at=self.now(), actor=str(actor), act="refused", code=what)
-
-
 async def tick(house: House, *, now: datetime, clock: Clock = utc_now) -> tuple[list[reminders.Sent], int]:
     """One sweep as at ``now`` without a running service; what is due is really sent before this returns.
 
@@ -530,6 +493,9 @@ def make_slack_settings(settings: Settings) -> SlackSettings:
         app_token=slack.app_token.get_secret_value(),
         channel=slack.channel,
         officers=frozenset(slack.officers),
+        managers=frozenset(slack.managers),
+        support=frozenset(slack.support),
+        readers=frozenset(slack.readers),
         zone=settings.office.zone,
         api_url=slack.api_url,
     )

@@ -284,7 +284,12 @@ class Slack(_Section):
     bot_token: SecretStr = Field(SecretStr(""), description="xoxb-...")
     app_token: SecretStr = Field(SecretStr(""), description="xapp-... with connections:write")
     channel: str = Field("", description="The private duty channel's id, such as C0123456789.")
-    officers: tuple[str, ...] = Field((), description="Who may see and act: user ids (U...) or TEAM/USER. Nobody else.")
+    officers: tuple[str, ...] = Field(
+        (), description="Who may see and act: user ids (U...), TEAM/USER, or user groups (S...). Nobody else."
+    )
+    managers: tuple[str, ...] = Field((), description="The same, for managers: they may do what officers may.")
+    support: tuple[str, ...] = Field((), description="Business support: they see cases and keep the record.")
+    readers: tuple[str, ...] = Field((), description="They see cases, and change nothing.")
     api_url: str = Field("", description="Another Web API than Slack's own (tests).")
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from intake_bot.casework.vocabulary import DeadlineState, DecisionKind, Remark, Status
+from intake_bot.casework.vocabulary import DeadlineState, DecisionKind, Escalation, Remark, SignOff, Status
 from triage.suggestion import Suggestion
 from triage.vocabulary import Category, Criterion, Flag, MissingDatum, Threshold
 
@@ -76,6 +76,11 @@ class CaseCard:
     """Who writes from the sender's mail domain, as the imported lists say."""
     sender_trust: str = "none"
     """Of the message that opened the case."""
+    sign_off: SignOff | None = None
+    escalated: Escalation | None = None
+    transferred_to: str | None = None
+    actions_open: int = 0
+    suggestion_version: str | None = None
 
     @property
     def setting(self) -> str:

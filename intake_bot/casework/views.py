@@ -15,7 +15,16 @@ from intake_bot.casework.history import history
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.text_read import FULL_TEXT, NEW_WORDS, Parts, located, parts_read, text_read
-from intake_bot.casework.vocabulary import DeadlineState, DecisionKind, Remark, ReminderState, Status
+from intake_bot.casework.vocabulary import (
+    ActionState,
+    DeadlineState,
+    DecisionKind,
+    Escalation,
+    Remark,
+    ReminderState,
+    SignOff,
+    Status,
+)
 from storage import audit, outbox, spool
 from storage.claims import PARKED
 from storage.spool import waiting_states
@@ -139,6 +148,15 @@ def card(session: Session, case: Case) -> CaseCard:
         messages=session.exec(select(func.count()).select_from(Message).where(*arrived)).one(),
         no_names=case.no_names,
         restricted=case.restricted,
+        sign_off=SignOff(case.sign_off) if case.sign_off else None,
+        escalated=Escalation(case.escalated) if case.escalated else None,
+        transferred_to=case.transferred_to,
+        actions_open=session.exec(
+            select(func.count())
+            .select_from(Action)
+            .where(col(Action.case_id) == case.id, col(Action.state) == ActionState.OPEN)
+        ).one(),
+        suggestion_version=suggestion.version if suggestion else None,
         organisation=case.organisation,
         sender_trust=session.exec(
             select(Message.sender_trust).where(col(Message.case_id) == case.id, col(Message.opened_case))
@@ -467,6 +485,24 @@ def meeting_json(row: Meeting, words: Mapping[str, str | None]) -> dict[str, Any
         "at": rfc3339(row.recorded_at),
         "text": words.get(row.note_id or ""),
     }
+
+
+def open_actions(session: Session, practice: Practice, case: Case) -> tuple[tuple[str, str], ...]:
+    """Ids of what is still owed, soonest first, each with what it is. The caller records the access."""
+    notes = {row.id: note_json(practice, row)["text"] for row in notes_of(session, case.id)}
+    rows = session.exec(
+        select(Action)
+        .where(col(Action.case_id) == case.id, col(Action.state) == ActionState.OPEN)
+        .order_by(col(Action.due_at), col(Action.id))
+    )
+    zone = practice.calendar.zone
+    return tuple(
+        (
+            row.id,
+            f"{row.owner.replace('_', ' ')} by {say_time(row.due_at, zone)}: {notes.get(row.note_id) or 'an answer to us'}",
+        )
+        for row in rows
+    )
 
 
 def _of_case(session: Session, table: type[_Row], case_id: str) -> list[_Row]:

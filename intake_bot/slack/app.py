@@ -20,12 +20,14 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 
 from intake_bot.casework.acts import Act, Claim
-from intake_bot.casework.desk import Actor
-from intake_bot.slack import cards, modals
+from intake_bot.casework.desk import Actor, CaseCard
+from intake_bot.casework.vocabulary import UNDECIDED
+from intake_bot.slack import cards, forms, modals
 from intake_bot.slack.acts import pack
 from intake_bot.slack.client import FAILURES, TRIGGER_GONE, error_code, failure, library_logger, make_client
 from intake_bot.slack.escape import mrkdwn
-from intake_bot.slack.officers import Officers
+from intake_bot.slack.forms import Form, Kind, Prepared, Subject
+from intake_bot.slack.officers import Officers, Role
 from intake_bot.slack.ports import Ports, SlackSettings
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ NOT_AN_OFFICER = "Sorry, only the duty officers can do this. Ask the officer on 
 PRESS_AGAIN = "That took too long and nothing was done: please press again."
 TROUBLE = "Something went wrong here: please try again."
 NO_SUCH_CASE = "There is no such case any more."
+NOT_NOW = "That does not fit where the case stands any more: see its card."
 DECIDED_ALREADY = "This case is already decided: see View."
 
 _REFUSED = "intake_bot_refused"
@@ -57,6 +60,7 @@ def build_app(settings: SlackSettings, ports: Ports) -> AsyncApp:
     app.action(cards.CLAIM)(interactions.refused)
     app.action(cards.VIEW)(interactions.show_case)
     app.action(cards.DECIDE)(interactions.show_form)
+    app.action(cards.MORE)(interactions.show_more)
     app.error(interactions.trouble)
     return app
 
@@ -66,7 +70,13 @@ class _Interactions:
         self._settings = settings
         self._ports = ports
         self.client = make_client(settings)
-        self._officers = Officers(settings.officers, self.client, ports.now)
+        named = {
+            Role.OFFICER: settings.officers,
+            Role.MANAGER: settings.managers,
+            Role.SUPPORT: settings.support,
+            Role.READER: settings.readers,
+        }
+        self._officers = Officers(named, self.client, ports.now)
 
     async def keep_before_ack(
         self, body: Body, context: AsyncBoltContext, next_: Callable[[], Awaitable[Any]]
@@ -83,6 +93,8 @@ class _Interactions:
                 context[_REFUSED] = True
             case ("view_submission", modals.DECIDE):
                 return await self._decision(body)
+            case ("view_submission", str(callback)) if callback.startswith(forms.FORM):
+                return await self._form(body, callback.removeprefix(forms.FORM))
             case _:
                 pass
         await next_()
@@ -100,6 +112,10 @@ class _Interactions:
     async def show_form(self, ack: AsyncAck, body: Body) -> None:
         await ack()
         await self._answer(self._show_form(body), body)
+
+    async def show_more(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        await self._answer(self._show_more(body), body)
 
     async def trouble(self, error: Exception, body: Body) -> BoltResponse | None:
         """The last stop of everything that raised. The error's words stay here: they may quote what was being done."""
@@ -139,11 +155,88 @@ class _Interactions:
         if not await self._allowed(_actor(body), cards.DECIDE):
             await self._tell(body, NOT_AN_OFFICER)
             return
-        card = await self._ports.card(_case_id(body))
-        if card is None or card.status not in cards.UNDECIDED:
+        card = await self._ports.card(_case_id(body), _actor(body))
+        if card is None or card.status not in UNDECIDED:
             await self._tell(body, NO_SUCH_CASE if card is None else DECIDED_ALREADY)
             return
         await self._open(body, modals.decide_modal(card))
+
+    async def _show_more(self, body: Body) -> None:
+        name, _, case_id = str(body["actions"][0]["selected_option"]["value"]).partition(":")
+        actor, form = _actor(body), forms.BY_NAME.get(name)
+        if form is None or not await self._allowed(actor, name):
+            await self._tell(body, NOT_AN_OFFICER)
+            return
+        card = await self._ports.card(case_id, actor)
+        if card is None or not form.offered(card):
+            await self._tell(body, NO_SUCH_CASE if card is None else NOT_NOW)
+            return
+        prepared = await self._prepared(form, card, actor)
+        if isinstance(prepared, str):
+            await self._tell(body, prepared)
+            return
+        modal = forms.form_modal(
+            form,
+            card,
+            now=self._ports.now(),
+            zone=self._settings.zone,
+            given=prepared.given,
+            shown=prepared.shown,
+            fields=prepared.fields,
+        )
+        await self._open(body, modal)
+
+    async def _prepared(self, form: Form, card: CaseCard, actor: Actor) -> Prepared | str:
+        """What a form begins from, or why it cannot be filled in."""
+        match form.name:
+            case "accept":
+                return forms.prepared_acceptance(form, card)
+            case "close_action":
+                return forms.prepared_actions(form, await self._ports.open_actions(card.case_id, actor))
+            case "ask" | "advise" | "action":
+                writing = await self._ports.writing(card.case_id, actor)
+                return NO_SUCH_CASE if writing is None else forms.prepared_writing(form, writing, self._settings.zone)
+            case _:
+                return forms.Prepared(form.fields)
+
+    async def _form(self, body: Body, name: str) -> BoltResponse:
+        actor, view, form = _actor(body), body["view"], forms.BY_NAME.get(name)
+        subject = forms.subject_of(view)
+        if form is None or not await self._allowed(actor, name):
+            return _errors({_first_field(view): NOT_AN_OFFICER})
+        values, wrong = forms.read_values(form, view["state"]["values"], self._settings.zone)
+        if not wrong:
+            wrong = await self._looked_up(form, values, subject, actor)
+        if wrong:
+            return _errors(wrong)
+        return await self._keep(form.make(subject.case_id, actor, values), body, view["id"])
+
+    async def _looked_up(self, form: Form, values: dict[str, Any], subject: Subject, actor: Actor) -> dict[str, str]:
+        """Put in what a form names by its own words: addresses, other cases, colleagues; and say what is wrong with them."""
+        values |= {name: value for name, value in subject.given.items() if name == "version"}
+        for one in form.fields:
+            value = values.get(one.name)
+            if not value:
+                continue
+            match one.kind:
+                case Kind.PERSON | Kind.PEOPLE:
+                    people = [value] if one.kind is Kind.PERSON else list(value)
+                    for user in people:
+                        if not await self._officers.may(forms.colleague(actor, user), "view"):
+                            return {one.name: "Only the desk's own people can be chosen."}
+                case Kind.LINE if one.name == "other":
+                    other = await self._ports.case_called(value, actor)
+                    if other is None:
+                        return {one.name: "There is no such case."}
+                    values[one.name] = other
+                case Kind.CHOICE if one.name == "to":
+                    writing = await self._ports.writing(subject.case_id, actor)
+                    known = {each.key: each for each in writing.recipients} if writing else {}
+                    if value not in known:
+                        return {one.name: "That address does not take part in the case any more."}
+                    # What was known of the sender when the form was opened: casework refuses where that has changed.
+                    values |= {"to": known[value].address, "trust": subject.given.get(value, "")}
+        return {}
 
     async def _decision(self, body: Body) -> BoltResponse:
         actor, view = _actor(body), body["view"]
@@ -168,7 +261,7 @@ class _Interactions:
 
     async def _allowed(self, actor: Actor, what: str) -> bool:
         """Whether they may; a refusal goes on the record."""
-        if await self._officers.may(actor):
+        if await self._officers.may(actor, what):
             return True
         await self._ports.refuse(actor, what)
         log.warning("refused in Slack: %s is for officers", what)
@@ -213,6 +306,11 @@ def _team(body: Body) -> str:
 
 def _case_id(body: Body) -> str:
     return str(body["actions"][0]["value"])
+
+
+def _first_field(view: Body) -> str:
+    """Where an error is shown that belongs to no field."""
+    return next((str(block["block_id"]) for block in view["blocks"] if block["type"] == "input"), "form")
 
 
 def _errors(errors: dict[str, str]) -> BoltResponse:

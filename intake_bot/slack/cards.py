@@ -15,22 +15,26 @@ from slack_sdk.models.blocks import (
     ButtonElement,
     ContextBlock,
     HeaderBlock,
+    InteractiveElement,
     MarkdownTextObject,
+    Option,
     PlainTextObject,
     SectionBlock,
+    StaticSelectElement,
 )
 
 from intake_bot.casework.desk import Actor, CaseCard, DueTime, Notice
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.notices import Voice, sentence, target_label
-from intake_bot.casework.vocabulary import DeadlineState, Status
+from intake_bot.casework.vocabulary import UNDECIDED, DeadlineState, SignOff
 from intake_bot.slack.escape import line, mrkdwn
+from intake_bot.slack.forms import FORMS, Form
 from triage.vocabulary import URGENT_FLAGS, Flag
 
 CLAIM, VIEW, DECIDE = "claim", "view", "decide"
 """The buttons' action ids; each carries the case's id as its value."""
-
-UNDECIDED = frozenset({Status.NEW, Status.CLAIMED})
+MORE = "more"
+"""The menu of all other acts; a choice carries the form's name and the case's id, with a colon between."""
 
 _HEADER, _SECTION, _WORD = 150, 3000, 300
 _USER = re.compile(r"[UW][A-Z0-9]+")
@@ -65,7 +69,10 @@ def card_blocks(card: CaseCard, zone: ZoneInfo) -> list[dict[str, Any]]:
         blocks.append(_section(f"*Decision:* {card.decision.label}{by}"))
     if remarks := _remarks(card):
         blocks.append(ContextBlock(elements=[_text("\n".join(f"• {remark}" for remark in remarks))]))
-    blocks.append(ActionsBlock(block_id="acts", elements=[_button(card, act) for act in acts_offered(card)]))
+    more = [_choice(form, card) for form in FORMS if form.offered(card)]
+    buttons: list[InteractiveElement] = [_button(card, act) for act in acts_offered(card)]
+    menu = StaticSelectElement(action_id=MORE, placeholder=PlainTextObject(text="More ...", emoji=False), options=more)
+    blocks.append(ActionsBlock(block_id="acts", elements=[*buttons, menu]))
     return [block.to_dict() for block in blocks]
 
 
@@ -155,11 +162,25 @@ def _remarks(card: CaseCard) -> list[str]:
         remarks.append("No-names consultation: ask nobody's name")
     if card.restricted:
         remarks.append("Restricted")
+    if card.escalated is not None:
+        remarks.append(f"Escalated to a senior manager ({_words(card.escalated).lower()})")
+    if card.sign_off is SignOff.PENDING:
+        remarks.append("Waits for a second officer's sign-off")
+    if card.sign_off is SignOff.REFUSED:
+        remarks.append("A second officer did not agree: decide it again")
+    if card.transferred_to:
+        remarks.append(f"Transferred to {mrkdwn(card.transferred_to, _WORD)}")
+    if card.actions_open:
+        remarks.append(f"{card.actions_open} action{'s' if card.actions_open > 1 else ''} owed")
     return remarks
 
 
 def _notice(notice: Notice, say: Say, name: Callable[[Actor], str]) -> str:
     return sentence(notice, Voice(say, name, partial(mrkdwn, limit=_WORD), alarm=":rotating_light: "))
+
+
+def _choice(form: Form, card: CaseCard) -> Option:
+    return Option(text=PlainTextObject(text=form.title, emoji=False), value=f"{form.name}:{card.case_id}")
 
 
 def _button(card: CaseCard, act: str) -> ButtonElement:

@@ -42,7 +42,8 @@ def option(label: str, value: str) -> Option:
     if len(label) <= OPTION:
         return Option(text=plain(label), value=value)
     at = label.rfind(" ", 0, OPTION + 1)
-    return Option(text=plain(label[:at]), description=plain(label[at + 1 :]), value=value)
+    at = at if at > 0 else OPTION - 1
+    return Option(text=plain(label[:at]), description=plain(cut(label[at:].strip(), OPTION)), value=value)
 
 
 def header(text: str) -> HeaderBlock:

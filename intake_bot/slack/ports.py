@@ -12,7 +12,8 @@ from intake_bot.casework.desk import Actor, CaseCard, CaseView
 
 @dataclass(frozen=True, slots=True)
 class SlackSettings:
-    """The desk's settings. ``officers`` holds user ids or TEAM/USER; ``zone`` is for texts without date tokens."""
+    """The desk's settings. ``officers`` and the other roles hold user ids, TEAM/USER or user groups; ``zone`` is for texts
+    without date tokens."""
 
     bot_token: str = field(repr=False)
     app_token: str = field(repr=False)
@@ -21,6 +22,30 @@ class SlackSettings:
     zone: ZoneInfo
     api_url: str = ""
     """Another Web API than Slack's own."""
+    managers: frozenset[str] = frozenset()
+    support: frozenset[str] = frozenset()
+    readers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTo:
+    """An address that an officer may write to from a form. ``key`` names it without saying it."""
+
+    key: str
+    address: str
+    label: str
+    trust: str
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What the form of a letter begins from. The addresses are content."""
+
+    recipients: tuple[WriteTo, ...]
+    words: str
+    asks_by: datetime
+    refused: str | None = None
+    """Why nobody may write on the case, where that is so."""
 
 
 class Ports(Protocol):
@@ -34,7 +59,21 @@ class Ports(Protocol):
         """The case with its content, its opening by ``actor`` audited; None where there is none."""
         ...
 
-    async def card(self, case_id: str) -> CaseCard | None: ...
+    async def card(self, case_id: str, actor: Actor) -> CaseCard | None:
+        """The card; None where there is no such case for ``actor``."""
+        ...
+
+    async def case_called(self, reference: str, actor: Actor) -> str | None:
+        """The id of the case of that reference; None where there is none for ``actor``."""
+        ...
+
+    async def writing(self, case_id: str, actor: Actor) -> Writing | None:
+        """Who takes part in the case and the usual question, the looking audited; None where there is no such case."""
+        ...
+
+    async def open_actions(self, case_id: str, actor: Actor) -> tuple[tuple[str, str], ...]:
+        """Ids of the open actions with what is to be done, for one officer's eyes; the looking audited."""
+        ...
 
     async def refuse(self, actor: Actor, what: str) -> None:
         """Put on the record that ``actor`` was refused ``what`` (a fixed word)."""

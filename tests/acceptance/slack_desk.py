@@ -16,10 +16,17 @@ from intake_bot.casework.desk import Actor, CaseCard, CaseView, Posted
 from intake_bot.slack.app import build_app
 from intake_bot.slack.connection import SlackConnection
 from intake_bot.slack.desk import SlackDesk
-from intake_bot.slack.ports import SlackSettings
+from intake_bot.slack.ports import SlackSettings, WriteTo, Writing
 
 OFFICERS = frozenset({ALEX, f"T0TEAM/{SAM}", GUEST, STRANGER})
 """A guest and a stranger are named too: that must not make them officers."""
+
+
+LETTERS = Writing(
+    (WriteTo("k1", "dsl@school.example", "J Farrier <dsl@school.example>", "none"),),
+    "Please tell us where the adult works.",
+    datetime(2026, 11, 30, 17, 0, tzinfo=UTC),
+)
 
 
 @dataclass
@@ -35,6 +42,8 @@ class Casework:
     open_seconds: float = 0.0
     view: CaseView | None = field(default_factory=cases.view)
     time: datetime = datetime(2026, 11, 27, 17, 0, tzinfo=UTC)
+    called: dict[str, str] = field(default_factory=dict)
+    letters: Writing = field(default_factory=lambda: LETTERS)
 
     async def accept(self, key: str, payload: bytes, case_id: str) -> bool:
         self.happened.append(("accepting", key))
@@ -53,8 +62,18 @@ class Casework:
             raise self.open_raises
         return self.view if case_id == cases.CASE else None
 
-    async def card(self, case_id: str) -> CaseCard | None:
+    async def card(self, case_id: str, actor: Actor) -> CaseCard | None:
         return self.cards.get(case_id)
+
+    async def case_called(self, reference: str, actor: Actor) -> str | None:
+        return self.called.get(reference)
+
+    async def writing(self, case_id: str, actor: Actor) -> Writing | None:
+        self.happened.append(("writing", case_id, str(actor)))
+        return self.letters
+
+    async def open_actions(self, case_id: str, actor: Actor) -> tuple[tuple[str, str], ...]:
+        return (("A1", "employer by Monday: the statement"),)
 
     async def refuse(self, actor: Actor, what: str) -> None:
         self.happened.append(("refused", str(actor), what))
@@ -89,9 +108,9 @@ def settings_for(slack: FakeSlack, **changes: Any) -> SlackSettings:
 
 
 @asynccontextmanager
-async def at_work(slack: FakeSlack, *, ping_seconds: float = 0.2) -> AsyncIterator[Work]:
-    """A connected desk with one card on it."""
-    settings, casework = settings_for(slack), Casework(cards={cases.CASE: cases.card()})
+async def at_work(slack: FakeSlack, *, ping_seconds: float = 0.2, **changes: Any) -> AsyncIterator[Work]:
+    """A connected desk with one card on it; ``changes`` are of its settings."""
+    settings, casework = settings_for(slack, **changes), Casework(cards={cases.CASE: cases.card()})
     desk = SlackDesk(settings)
     posted = await desk.post_card(cases.card(), "POST1", look_first=False)
     connection = SlackConnection(build_app(settings, casework), settings, casework.now, ping_seconds=ping_seconds)

@@ -19,7 +19,12 @@ MESSAGE_BLOCKS, VIEW_BLOCKS = 50, 100
 MESSAGE_TEXT = 40_000
 
 BUTTONS = {"button", "overflow", "static_select", "users_select", "checkboxes", "radio_buttons", "datepicker"}
-INPUTS = (BUTTONS - {"button", "overflow"}) | {"plain_text_input", "multi_static_select", "timepicker"}
+INPUTS = (BUTTONS - {"button", "overflow"}) | {
+    "plain_text_input",
+    "multi_static_select",
+    "multi_users_select",
+    "timepicker",
+}
 PROPERTIES = {
     "header": {"text"},
     "divider": set(),
@@ -36,6 +41,7 @@ ELEMENT_PROPERTIES = {
     "static_select": {"placeholder", "options", "option_groups", "initial_option", "confirm", "focus_on_load"},
     "multi_static_select": {"placeholder", "options", "option_groups", "initial_options", "max_selected_items"},
     "users_select": {"placeholder", "initial_user", "confirm", "focus_on_load"},
+    "multi_users_select": {"placeholder", "initial_users", "max_selected_items", "confirm", "focus_on_load"},
     "checkboxes": {"options", "initial_options", "confirm", "focus_on_load"},
     "radio_buttons": {"options", "initial_option", "confirm", "focus_on_load"},
     "datepicker": {"placeholder", "initial_date", "confirm", "focus_on_load"},

@@ -144,6 +144,7 @@ class FakeSlack:
         self.channels: dict[str, Channel] = {}
         self.views: dict[str, Json] = {}
         self.homes: dict[str, Json] = {}
+        self.usergroups: dict[str, set[str]] = {}
         self._ephemerals: dict[str, list[Json]] = defaultdict(list)
         self._stacks: dict[str, list[str]] = defaultdict(list)
         self._triggers: dict[str, tuple[str, float]] = {}
@@ -609,6 +610,11 @@ class FakeSlack:
             raise ApiError("user_not_found")
         return {"user": self.users[a["user"]]}
 
+    def _usergroups_users_list(self, a: Json) -> Json:
+        if a["usergroup"] not in self.usergroups:
+            raise ApiError("no_such_subteam")
+        return {"users": sorted(self.usergroups[a["usergroup"]])}
+
     def _views_open(self, a: Json) -> Json:
         user = self._trigger(a)
         view = self._new_view(a, "modal")
@@ -903,6 +909,8 @@ def _state_value(element: Json, given: Any) -> Json:
             return {"type": kind, "selected_time": given or element.get("initial_time")}
         case "users_select":
             return {"type": kind, "selected_user": given or element.get("initial_user")}
+        case "multi_users_select":
+            return {"type": kind, "selected_users": given or element.get("initial_users", [])}
     raise NotPossible(f"no way to fill in a {kind}")
 
 

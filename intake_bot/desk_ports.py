@@ -1,0 +1,114 @@
+"""What the desk in Slack asks of the house, over sessions of its own: each question a short one, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from sqlmodel import Session
+
+from intake_bot.casework import advise, asking, views
+from intake_bot.casework.desk import Actor, CaseCard, CaseView
+from intake_bot.house import House
+from intake_bot.slack.ports import WriteTo, Writing
+from storage import audit
+from storage.tables import Case
+from triage.vocabulary import MissingDatum
+
+
+class DeskPorts:
+    """What the desk in Slack asks of the house."""
+
+    def __init__(
+        self, house: House, accept: Callable[[str, bytes, str], Awaitable[bool]], clock: Callable[[], datetime]
+    ) -> None:
+        self._house = house
+        self._accept = accept
+        self._clock = clock
+
+    async def accept(self, key: str, payload: bytes, case_id: str) -> bool:
+        return await self._accept(key, payload, case_id)
+
+    async def open_case(self, case_id: str, actor: Actor) -> CaseView | None:
+        return await asyncio.to_thread(self._open_case, case_id, actor)
+
+    async def card(self, case_id: str, actor: Actor) -> CaseCard | None:
+        return await asyncio.to_thread(self._card, case_id, actor)
+
+    async def case_called(self, reference: str, actor: Actor) -> str | None:
+        return await asyncio.to_thread(self._case_called, reference, actor)
+
+    async def writing(self, case_id: str, actor: Actor) -> Writing | None:
+        return await asyncio.to_thread(self._writing, case_id, actor)
+
+    async def open_actions(self, case_id: str, actor: Actor) -> tuple[tuple[str, str], ...]:
+        return await asyncio.to_thread(self._open_actions, case_id, actor)
+
+    async def refuse(self, actor: Actor, what: str) -> None:
+        await asyncio.to_thread(self._refuse, actor, what)
+
+    def now(self) -> datetime:
+        return self._clock()
+
+    def _open_case(self, case_id: str, actor: Actor) -> CaseView | None:
+        with self._house.database.write() as session:
+            case = self._case(session, case_id, actor)
+            if case is None:
+                return None
+            views.record_access(session, case, actor, "view", now=self.now())
+            return views.whole(session, self._house.practice, case)
+
+    def _card(self, case_id: str, actor: Actor) -> CaseCard | None:
+        with self._house.database.read() as session:
+            case = self._case(session, case_id, actor)
+            return None if case is None else views.card(session, case)
+
+    def _case(self, session: Session, case_id: str, actor: Actor) -> Case | None:
+        case = session.get(Case, case_id)
+        return case if case is not None and views.may_see(case, actor) else None
+
+    def _case_called(self, reference: str, actor: Actor) -> str | None:
+        with self._house.database.read() as session:
+            case = views.find(session, reference)
+            return case.id if case is not None and views.may_see(case, actor) else None
+
+    def _writing(self, case_id: str, actor: Actor) -> Writing | None:
+        practice, now = self._house.practice, self.now()
+        with self._house.database.write() as session:
+            case = self._case(session, case_id, actor)
+            if case is None:
+                return None
+            # To see who takes part is to see content.
+            views.record_access(session, case, actor, "advise", now=now)
+            by = asking.answer_by(practice.calendar, now)
+            suggestion, _ = views.suggestions(session, case.id)
+            missing = [MissingDatum(value) for value in suggestion.missing] if suggestion else []
+            refused = advise.refusal(case, actor)
+            known = advise.recipients(session, practice, case) if refused is None else []
+            return Writing(
+                recipients=tuple(
+                    WriteTo(
+                        practice.address_key(one.address)[:24],
+                        one.address,
+                        f"{one.name} <{one.address}>" if one.name else one.address,
+                        one.trust,
+                    )
+                    for one in known
+                ),
+                words=asking.words(missing, no_names=case.no_names, by=by, zone=practice.calendar.zone),
+                asks_by=by,
+                refused=refused,
+            )
+
+    def _open_actions(self, case_id: str, actor: Actor) -> tuple[tuple[str, str], ...]:
+        with self._house.database.write() as session:
+            case = self._case(session, case_id, actor)
+            if case is None:
+                return ()
+            views.record_access(session, case, actor, "actions", now=self.now())
+            return views.open_actions(session, self._house.practice, case)
+
+    def _refuse(self, actor: Actor, what: str) -> None:
+        with self._house.database.write() as session:
+            audit.record(session, audit.SERVICE_CHAIN, at=self.now(), actor=str(actor), act="refused", code=what)

@@ -1,0 +1,645 @@
+"""The forms of an officer's acts: each is a list of fields and a function that makes the act of what was filled in.
+
+A field is filled in as a text, a choice, a day and time, or a person; what is wrong is said at the field (Slack's
+``response_action: errors``). Nothing here looks anything up: references and addresses are checked by whoever submits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from slack_sdk.models.blocks import (
+    Block,
+    CheckboxesElement,
+    DatePickerElement,
+    InputBlock,
+    InputInteractiveElement,
+    Option,
+    PlainTextInputElement,
+    RadioButtonsElement,
+    StaticSelectElement,
+    TimePickerElement,
+    UserMultiSelectElement,
+    UserSelectElement,
+)
+from slack_sdk.models.views import View
+
+from intake_bot.casework import acts
+from intake_bot.casework.acts import Act
+from intake_bot.casework.desk import Actor, CaseCard
+from intake_bot.casework.vocabulary import (
+    UNDECIDED,
+    CaseOutcome,
+    EmployerAction,
+    Escalation,
+    MeetingKind,
+    Owner,
+    PauseReason,
+    RegulatorBody,
+    SetAside,
+    SignOff,
+    Source,
+    Status,
+    StrandKind,
+)
+from intake_bot.slack.escape import line
+from intake_bot.slack.kit import TITLE, VALUE, chosen, facts, field_value, made_view, option, plain
+from intake_bot.slack.ports import Writing
+from triage.vocabulary import Threshold
+
+WORDS = 3000
+"""Slack's own limit for what is typed into a field."""
+FORM = "act:"
+"""Begins the callback id of every form here; the form's name follows."""
+
+
+class Kind(StrEnum):
+    """How a field is filled in."""
+
+    LINE = "line"
+    WORDS = "words"
+    CHOICE = "choice"
+    RADIO = "radio"
+    TICK = "tick"
+    WHEN = "when"
+    PERSON = "person"
+    PEOPLE = "people"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """``name`` is the block id; of a day and time those of two blocks, ``NAME`` and ``NAME_time``."""
+
+    name: str
+    label: str
+    kind: Kind
+    options: tuple[tuple[str, str], ...] = ()
+    """Value and label of what can be chosen."""
+    hint: str = ""
+    optional: bool = False
+    initial: str = ""
+
+
+Values = Mapping[str, Any]
+"""What was filled in, by field: a text, a value, a bool, an aware time, a user id or a tuple of them; None where nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """``make`` turns what was filled in into an act; ``offered`` says whether it fits where the case stands."""
+
+    name: str
+    title: str
+    submit: str
+    fields: tuple[Field, ...]
+    make: Callable[[str, Actor, Values], Act]
+    offered: Callable[[CaseCard], bool]
+    about: str = ""
+    """A word above the fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a form is about, kept with it while it is open: no content."""
+
+    case_id: str
+    given: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The fields of one form for one case, what is kept with it, and what stands above it."""
+
+    fields: tuple[Field, ...]
+    given: Mapping[str, str] = field(default_factory=dict)
+    shown: tuple[tuple[str, str], ...] = ()
+
+
+def prepared_acceptance(form: Form, card: CaseCard) -> Prepared:
+    """The suggestion as the officer sees it, and its version: another is not accepted unseen."""
+    category = card.category.label if card.category else "none"
+    threshold = card.threshold.label if card.threshold else "none"
+    return Prepared(
+        form.fields, {"version": card.suggestion_version or ""}, (("Suggested", f"{category}; {threshold}"),)
+    )
+
+
+def prepared_actions(form: Form, actions: tuple[tuple[str, str], ...]) -> Prepared | str:
+    """The actions that can be closed; a sentence where there are none."""
+    if not actions:
+        return "Nothing is owed on this case."
+    return Prepared(_with(form.fields, "action", options=tuple((one, line(what, 140)) for one, what in actions[:100])))
+
+
+def prepared_writing(form: Form, writing: Writing, zone: ZoneInfo) -> Prepared | str:
+    """Whom the officer may write to; a sentence where nobody. Addresses that failed authentication are not among them."""
+    if writing.refused and form.name != "action":
+        return writing.refused
+    safe = [one for one in writing.recipients if one.trust != "fail"]
+    if not safe and form.name != "action":
+        return "There is no address that can be written to from here: telephone, or see intake-bot advise."
+    options = tuple((one.key, line(one.label, 140)) for one in safe[:100])
+    fields = _with(form.fields, "to", options=options, initial=options[0][0] if len(options) == 1 else "")
+    if not options:
+        fields = tuple(one for one in fields if one.name != "to")
+    if form.name == "ask":
+        fields = _with(_with(fields, "words", initial=writing.words), "due", initial=_local(writing.asks_by, zone))
+    if form.name == "action":
+        fields = _with(fields, "due", initial=_local(writing.asks_by, zone))
+    failed = [one.label for one in writing.recipients if one.trust == "fail"]
+    shown = (("Failed authentication, not written to from here", "; ".join(failed)),) if failed else ()
+    return Prepared(fields, {one.key: one.trust for one in safe}, shown)
+
+
+def _with(fields: tuple[Field, ...], name: str, **changes: Any) -> tuple[Field, ...]:
+    return tuple(replace(one, **changes) if one.name == name else one for one in fields)
+
+
+def _local(moment: datetime, zone: ZoneInfo) -> str:
+    return moment.astimezone(zone).isoformat()
+
+
+def form_modal(
+    form: Form,
+    card: CaseCard,
+    *,
+    now: datetime,
+    zone: ZoneInfo,
+    given: Mapping[str, str] | None = None,
+    shown: Iterable[tuple[str, str]] = (),
+    fields: tuple[Field, ...] | None = None,
+) -> dict[str, Any]:
+    """The form as a modal. ``given`` is kept with it, ``shown`` stands above its ``fields``."""
+    local = now.astimezone(zone)
+    blocks: list[Block] = [facts(("Case", card.reference), ("", form.about), *shown, limit=WORDS)]
+    for one in fields if fields is not None else form.fields:
+        blocks += _inputs(one, local)
+    return made_view(
+        View(
+            type="modal",
+            callback_id=f"{FORM}{form.name}",
+            title=plain(line(form.title, TITLE)),
+            submit=plain(form.submit),
+            close=plain("Cancel"),
+            private_metadata=json.dumps({"case": card.case_id, "given": dict(given or {})}),
+            blocks=blocks,
+        )
+    )
+
+
+def subject_of(view: Mapping[str, Any]) -> Subject:
+    """What a submitted form is about. Raises ValueError where it is no form of ours."""
+    try:
+        kept = json.loads(view["private_metadata"])
+        return Subject(str(kept["case"]), {str(key): str(value) for key, value in kept["given"].items()})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError("the form names no case") from None
+
+
+def read_values(form: Form, state: Mapping[str, Any], zone: ZoneInfo) -> tuple[dict[str, Any], dict[str, str]]:
+    """What was filled in (``view.state.values``), and what is wrong with it: field to a plain sentence."""
+    values: dict[str, Any] = {}
+    wrong: dict[str, str] = {}
+    for one in form.fields:
+        if one.name not in state:
+            values[one.name] = None
+            continue
+        try:
+            values[one.name] = _read(one, state, zone)
+        except ValueError as fault:
+            wrong[one.name] = str(fault)
+            continue
+        if values[one.name] in (None, "", ()) and not one.optional:
+            wrong[one.name] = "This is needed."
+    return values, wrong
+
+
+def _read(one: Field, state: Mapping[str, Any], zone: ZoneInfo) -> Any:
+    match one.kind:
+        case Kind.LINE | Kind.WORDS:
+            text = str(field_value(state, one.name, "value") or "").strip()
+            if len(text) > WORDS:
+                raise ValueError(f"At most {WORDS} characters.")
+            return text
+        case Kind.CHOICE | Kind.RADIO:
+            value = chosen(state, one.name)
+            if value and one.options and value not in {known for known, _ in one.options}:
+                raise ValueError("Choose one of these.")
+            return value or None
+        case Kind.TICK:
+            return bool(field_value(state, one.name, "selected_options"))
+        case Kind.WHEN:
+            return _moment(one, state, zone)
+        case Kind.PERSON:
+            return field_value(state, one.name, "selected_user")
+        case Kind.PEOPLE:
+            return tuple(field_value(state, one.name, "selected_users") or ())
+
+
+def _moment(one: Field, state: Mapping[str, Any], zone: ZoneInfo) -> datetime | None:
+    day, hour = field_value(state, one.name, "selected_date"), field_value(state, f"{one.name}_time", "selected_time")
+    if not day:
+        return None
+    try:
+        local = datetime.combine(date.fromisoformat(day), time.fromisoformat(hour or "00:00"), zone)
+    except ValueError:
+        raise ValueError("Give a day and a time.") from None
+    return local.astimezone(UTC)
+
+
+def _inputs(one: Field, now: datetime) -> list[Block]:
+    element: InputInteractiveElement
+    options = [option(label, value) for value, label in one.options]
+    initial = next((each for each in options if each.value == one.initial), None)
+    match one.kind:
+        case Kind.LINE:
+            element = PlainTextInputElement(action_id=VALUE, max_length=300, initial_value=one.initial or None)
+        case Kind.WORDS:
+            element = PlainTextInputElement(
+                action_id=VALUE, multiline=True, max_length=WORDS, initial_value=one.initial or None
+            )
+        case Kind.CHOICE:
+            element = StaticSelectElement(
+                action_id=VALUE, placeholder=plain("Choose"), options=options, initial_option=initial
+            )
+        case Kind.RADIO:
+            element = RadioButtonsElement(action_id=VALUE, options=options, initial_option=initial)
+        case Kind.TICK:
+            element = CheckboxesElement(action_id=VALUE, options=[Option(text=plain(one.hint or "Yes"), value="yes")])
+        case Kind.WHEN:
+            return _day_and_time(one, now)
+        case Kind.PERSON:
+            element = UserSelectElement(action_id=VALUE, placeholder=plain("Choose an officer"))
+        case Kind.PEOPLE:
+            element = UserMultiSelectElement(action_id=VALUE, placeholder=plain("Choose officers"))
+    hint = plain(line(one.hint, 150)) if one.hint and one.kind is not Kind.TICK else None
+    return [
+        InputBlock(
+            block_id=one.name,
+            label=plain(one.label),
+            hint=hint,
+            optional=one.optional or one.kind is Kind.TICK,
+            element=element,
+        )
+    ]
+
+
+def _day_and_time(one: Field, now: datetime) -> list[Block]:
+    initial = datetime.fromisoformat(one.initial) if one.initial else now
+    return [
+        InputBlock(
+            block_id=one.name,
+            label=plain(one.label),
+            hint=plain(line(one.hint, 150)) if one.hint else None,
+            optional=one.optional,
+            element=DatePickerElement(action_id=VALUE, initial_date=initial.strftime("%Y-%m-%d")),
+        ),
+        InputBlock(
+            block_id=f"{one.name}_time",
+            label=plain(f"{one.label}: time"),
+            optional=one.optional,
+            element=TimePickerElement(action_id=VALUE, initial_time=initial.strftime("%H:%M")),
+        ),
+    ]
+
+
+def _options(kind: type[StrEnum], labels: Mapping[str, str] | None = None) -> tuple[tuple[str, str], ...]:
+    def label(one: StrEnum) -> str:
+        return (labels or {}).get(one.value) or one.value.replace("_", " ").capitalize()
+
+    return tuple((one.value, label(one)) for one in kind)
+
+
+def colleague(by: Actor, user: str) -> Actor:
+    """Someone chosen in a form: of the same workspace as whoever chose."""
+    return Actor("slack", f"{by.id.partition('/')[0]}/{user}")
+
+
+_UPPER = {"cps": "CPS", "dbs": "DBS (Disclosure and Barring Service)", "tra": "TRA (Teaching Regulation Agency)"}
+_CLOSED = frozenset({Status.CONCLUDED, Status.NOT_A_CONSULTATION})
+_AT_WORK = frozenset({Status.DECIDED, Status.IN_PROGRESS})
+_NOTE = Field("note", "Note", Kind.WORDS, optional=True, hint="Kept on the record. Never shown in the channel.")
+_REASON = Field("reason", "Reason", Kind.WORDS, hint="Kept on the record. Never shown in the channel.")
+
+
+def _always(card: CaseCard) -> bool:
+    return True
+
+
+def _open(card: CaseCard) -> bool:
+    return card.status not in _CLOSED
+
+
+def _undecided(card: CaseCard) -> bool:
+    return card.status in UNDECIDED
+
+
+def _at_work(card: CaseCard) -> bool:
+    return card.status in _AT_WORK
+
+
+FORMS: tuple[Form, ...] = (
+    Form(
+        "accept",
+        "Accept the suggestion",
+        "Record decision",
+        (),
+        lambda case, by, v: acts.Accept(case, by, str(v["version"])),
+        lambda card: _undecided(card) and card.threshold not in (None, Threshold.UNCLEAR),
+        about="The decision goes on the record as yours. A machine suggested it: read the messages first.",
+    ),
+    Form(
+        "sign_off",
+        "Sign off the decision",
+        "Record",
+        (
+            Field(
+                "agreed",
+                "Below the threshold?",
+                Kind.RADIO,
+                (("yes", "I agree: it is below the threshold"), ("no", "I do not: open the decision again")),
+            ),
+            _NOTE,
+        ),
+        lambda case, by, v: acts.GiveSignOff(case, by, v["agreed"] == "yes", v["note"] or ""),
+        lambda card: card.sign_off is SignOff.PENDING,
+    ),
+    Form(
+        "hand_over",
+        "Hand over",
+        "Hand over",
+        (Field("to", "To", Kind.PERSON), _NOTE),
+        lambda case, by, v: acts.HandOver(case, by, colleague(by, v["to"]), v["note"] or ""),
+        _open,
+    ),
+    Form(
+        "release",
+        "Give back",
+        "Give back",
+        (),
+        lambda case, by, _: acts.Release(case, by),
+        lambda card: _undecided(card) and card.officer is not None,
+    ),
+    Form(
+        "ask",
+        "Ask for what is missing",
+        "Send",
+        (
+            Field("to", "To", Kind.CHOICE),
+            Field("words", "Question", Kind.WORDS, hint="No names, please: mail can be read on the way."),
+            Field("due", "Answer by", Kind.WHEN),
+        ),
+        lambda case, by, v: acts.Advise(case, by, v["to"], v["trust"], v["words"], asks_by=v["due"]),
+        _always,
+    ),
+    Form(
+        "advise",
+        "Send advice",
+        "Send",
+        (
+            Field("to", "To", Kind.CHOICE),
+            Field("words", "Advice", Kind.WORDS),
+            Field("original", "Original", Kind.TICK, hint="Send the message that opened the case along"),
+        ),
+        lambda case, by, v: acts.Advise(case, by, v["to"], v["trust"], v["words"], bool(v["original"])),
+        _always,
+    ),
+    Form(
+        "note",
+        "Add a note",
+        "Add",
+        (Field("words", "Note", Kind.WORDS, hint=_NOTE.hint),),
+        lambda case, by, v: acts.Note(case, by, v["words"]),
+        _always,
+    ),
+    Form(
+        "meeting",
+        "Record a meeting",
+        "Record",
+        (
+            Field("kind", "Kind", Kind.CHOICE, _options(MeetingKind), initial="initial"),
+            Field("held", "Held", Kind.WHEN),
+            _NOTE,
+        ),
+        lambda case, by, v: acts.RecordMeeting(case, by, MeetingKind(v["kind"]), v["held"], v["note"] or ""),
+        _open,
+    ),
+    Form(
+        "action",
+        "Record an action owed",
+        "Record",
+        (
+            Field("owner", "Owed by", Kind.CHOICE, _options(Owner), initial="employer"),
+            Field("words", "What is to be done", Kind.WORDS, hint=_NOTE.hint),
+            Field("due", "By", Kind.WHEN),
+            Field(
+                "to", "Remind them by email", Kind.CHOICE, optional=True, hint="An address that takes part in the case"
+            ),
+        ),
+        lambda case, by, v: acts.RecordAction(case, by, Owner(v["owner"]), v["due"], v["words"], v["to"] or ""),
+        _open,
+    ),
+    Form(
+        "close_action",
+        "Close an action",
+        "Close",
+        (
+            Field("action", "Action", Kind.CHOICE),
+            Field("done", "It is", Kind.RADIO, (("yes", "Done"), ("no", "No longer wanted")), initial="yes"),
+        ),
+        lambda case, by, v: acts.CloseAction(case, by, v["action"], v["done"] == "yes"),
+        _always,
+    ),
+    Form(
+        "strand",
+        "Other bodies' inquiries",
+        "Record",
+        (
+            Field("strand", "Whose", Kind.CHOICE, _options(StrandKind)),
+            Field("state", "It is", Kind.RADIO, (("open", "Open"), ("closed", "Closed")), initial="open"),
+            _NOTE,
+        ),
+        lambda case, by, v: acts.SetStrand(case, by, StrandKind(v["strand"]), v["state"] == "open", v["note"] or ""),
+        _open,
+    ),
+    Form(
+        "regulator",
+        "A regulator was told",
+        "Record",
+        (Field("body", "Who", Kind.CHOICE, _options(RegulatorBody, _UPPER)), Field("told", "When", Kind.WHEN), _NOTE),
+        lambda case, by, v: acts.TellRegulator(case, by, RegulatorBody(v["body"]), v["told"], v["note"] or ""),
+        _always,
+    ),
+    Form(
+        "facts",
+        "Correct the facts",
+        "Save",
+        (
+            Field("organisation", "Where the adult works", Kind.LINE, optional=True),
+            Field("sector", "Sector", Kind.LINE, optional=True),
+            Field("sub_sector", "Within it", Kind.LINE, optional=True),
+            Field("source", "Who brought it", Kind.CHOICE, _options(Source, {"nspcc": "NSPCC"}), optional=True),
+            Field("themes", "Themes", Kind.LINE, optional=True, hint="Tags for the figures, with commas between"),
+        ),
+        lambda case, by, v: acts.SetFacts(
+            case,
+            by,
+            v["organisation"] or None,
+            v["sector"] or None,
+            v["sub_sector"] or None,
+            Source(v["source"]) if v["source"] else None,
+            tuple(v["themes"].split(",")) if v["themes"] else None,
+        ),
+        _always,
+    ),
+    Form(
+        "correct_receipt",
+        "Correct the receipt",
+        "Correct",
+        (Field("received", "Really received", Kind.WHEN), _REASON),
+        lambda case, by, v: acts.CorrectReceipt(case, by, v["received"], v["reason"]),
+        _open,
+        about="Every clock that ran from the receipt is counted anew.",
+    ),
+    Form(
+        "pause",
+        "Pause",
+        "Pause",
+        (
+            Field("why", "Waits for", Kind.CHOICE, _options(PauseReason, _UPPER)),
+            Field("note", "What for", Kind.WORDS, hint=_NOTE.hint),
+        ),
+        lambda case, by, v: acts.PauseCase(case, by, PauseReason(v["why"]), v["note"]),
+        _at_work,
+    ),
+    Form(
+        "resume",
+        "Let it go on",
+        "Go on",
+        (_NOTE,),
+        lambda case, by, v: acts.ResumeCase(case, by, v["note"] or ""),
+        lambda card: card.status is Status.PAUSED,
+    ),
+    Form(
+        "transfer",
+        "Transfer",
+        "Transfer",
+        (Field("authority", "To the officer of", Kind.LINE, hint="The authority's name"), _REASON),
+        lambda case, by, v: acts.Transfer(case, by, v["authority"], v["reason"]),
+        lambda card: _open(card) and card.status is not Status.PAUSED,
+    ),
+    Form(
+        "escalate",
+        "Escalate",
+        "Escalate",
+        (
+            Field(
+                "why",
+                "Because it is",
+                Kind.CHOICE,
+                _options(Escalation, {"senior_person": "About a senior person", "media": "In the media"}),
+            ),
+            Field("note", "Why the manager is needed", Kind.WORDS, hint=_NOTE.hint),
+        ),
+        lambda case, by, v: acts.Escalate(case, by, Escalation(v["why"]), v["note"]),
+        _open,
+    ),
+    Form(
+        "restrict",
+        "Restrict",
+        "Restrict",
+        (Field("to", "Who may see it beside you", Kind.PEOPLE, optional=True), _REASON),
+        lambda case, by, v: acts.Restrict(case, by, tuple(colleague(by, user) for user in v["to"] or ()), v["reason"]),
+        lambda card: not card.restricted,
+        about="For everybody else the case will not exist in lists, search and matches. Figures count it.",
+    ),
+    Form(
+        "unrestrict",
+        "Lift the restriction",
+        "Lift",
+        (_REASON,),
+        lambda case, by, v: acts.Restrict(case, by, (), v["reason"], lift=True),
+        lambda card: card.restricted,
+    ),
+    Form(
+        "link",
+        "Link with another case",
+        "Save",
+        (
+            Field("other", "The other case", Kind.LINE, hint="Its reference, such as LADO-26-7F3K2P"),
+            Field("agreed", "They", Kind.RADIO, (("yes", "Belong together"), ("no", "Do not")), initial="yes"),
+        ),
+        lambda case, by, v: acts.LinkCases(case, by, v["other"], v["agreed"] == "yes"),
+        _always,
+    ),
+    Form(
+        "merge",
+        "Merge into another case",
+        "Merge",
+        (Field("other", "Goes on as", Kind.LINE, hint="Its reference, such as LADO-26-7F3K2P"), _REASON),
+        lambda case, by, v: acts.Merge(case, by, v["other"], v["reason"]),
+        _undecided,
+    ),
+    Form(
+        "split",
+        "Split: another adult",
+        "Split",
+        (Field("reason", "Which concern goes into it", Kind.WORDS, hint=_NOTE.hint),),
+        lambda case, by, v: acts.Split(case, by, v["reason"]),
+        _open,
+    ),
+    Form(
+        "conclude",
+        "Conclude",
+        "Conclude",
+        (
+            Field(
+                "outcome",
+                "Outcome of a referral",
+                Kind.CHOICE,
+                tuple((one.value, one.label) for one in CaseOutcome),
+                optional=True,
+            ),
+            Field("employer_action", "What the employer did", Kind.CHOICE, _options(EmployerAction), optional=True),
+            Field("note", "How it ended", Kind.WORDS, hint=_NOTE.hint),
+            Field("strip", "Content", Kind.TICK, hint="Destroy the content at once (never of a referral)"),
+        ),
+        lambda case, by, v: acts.Conclude(
+            case,
+            by,
+            CaseOutcome(v["outcome"]) if v["outcome"] else None,
+            v["note"],
+            bool(v["strip"]),
+            EmployerAction(v["employer_action"]) if v["employer_action"] else None,
+        ),
+        lambda card: card.status in _AT_WORK or card.status is Status.PAUSED,
+    ),
+    Form(
+        "not_a_consultation",
+        "Not a consultation",
+        "Set aside",
+        (
+            Field(
+                "why", "It is", Kind.CHOICE, tuple(each for each in _options(SetAside) if each[0] != SetAside.MERGED)
+            ),
+            _NOTE,
+        ),
+        lambda case, by, v: acts.NotAConsultation(case, by, SetAside(v["why"]), v["note"] or ""),
+        _undecided,
+    ),
+    Form(
+        "reopen",
+        "Open again",
+        "Open again",
+        (_REASON,),
+        lambda case, by, v: acts.Reopen(case, by, v["reason"]),
+        lambda card: card.status in _CLOSED or card.status in _AT_WORK,
+    ),
+)
+BY_NAME: Mapping[str, Form] = {form.name: form for form in FORMS}
