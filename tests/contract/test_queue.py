@@ -1,0 +1,77 @@
+"""The desk's lists on both databases: what waits for whom, in which order, and for whose eyes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from conftest import FRIDAY_1640
+from contract.test_acts import MONDAY, WORDS, done, referred
+from contract.test_casework import AMINA, BEN, Desk, desk
+from intake_bot.casework.acts import Claim, Conclude, PauseCase, RecordAction, Restrict
+from intake_bot.casework.desk import Actor
+from intake_bot.casework.queue import Overview, Which, overview, queued
+from intake_bot.casework.vocabulary import CaseOutcome, Owner, PauseReason
+from triage.vocabulary import Flag
+
+__all__ = ["desk"]
+
+
+def listed(desk: Desk, which: Which, actor: Actor = AMINA, *, now=MONDAY) -> list[str]:
+    with desk.database.read() as session:
+        return [row.case_id for row in queued(session, desk.practice, which, actor, now=now, limit=50)]
+
+
+def seen(desk: Desk, actor: Actor = AMINA, *, now=MONDAY) -> Overview:
+    with desk.database.read() as session:
+        return overview(session, desk.practice, actor, now=now)
+
+
+def test_each_case_is_in_the_lists_that_it_belongs_to(desk: Desk) -> None:
+    new, mine = desk.opened().case_id or "", desk.opened().case_id or ""
+    done(desk, Claim(mine, AMINA))
+    _, decided = referred(desk)
+    done(desk, RecordAction(decided, AMINA, Owner.EMPLOYER, MONDAY, WORDS))
+    _, paused = referred(desk)
+    done(desk, PauseCase(paused, AMINA, PauseReason.POLICE, "x"))
+    _, ended = referred(desk)
+    done(desk, Conclude(ended, AMINA, CaseOutcome.FALSE, "Over."))
+    assert listed(desk, Which.UNCLAIMED) == [new]
+    assert set(listed(desk, Which.MINE)) == {mine, decided, paused}
+    assert set(listed(desk, Which.MINE, BEN)) == set()
+    assert set(listed(desk, Which.WAITING)) == {decided, paused}
+    assert set(listed(desk, Which.OPEN)) == {new, mine, decided, paused}
+    early = FRIDAY_1640 + timedelta(minutes=1)
+    assert listed(desk, Which.OVERDUE, now=early) == []
+    late = MONDAY + timedelta(hours=1)
+    assert set(listed(desk, Which.OVERDUE, now=late)) == {new, mine}
+    assert set(listed(desk, Which.DUE_TODAY, now=MONDAY - timedelta(hours=2))) == {new, mine}
+    counts = seen(desk, now=late).counts
+    assert {which: counts[which] for which in Which} == {which: len(listed(desk, which, now=late)) for which in Which}
+
+
+def test_the_soonest_due_comes_first_with_its_target_and_what_is_urgent(desk: Desk) -> None:
+    _, decided = referred(desk)
+    new = desk.opened().case_id or ""
+    with desk.database.read() as session:
+        first, second = queued(session, desk.practice, Which.OPEN, AMINA, now=MONDAY, limit=2)
+    assert (first.case_id, first.target, first.officer) == (new, "triage", None)
+    assert (second.case_id, second.target) == (decided, "one_month")
+    assert first.urgent == tuple(flag for flag in first.urgent if isinstance(flag, Flag))
+
+
+def test_a_restricted_case_is_in_nobody_elses_list(desk: Desk) -> None:
+    _, case_id = referred(desk)
+    done(desk, Restrict(case_id, AMINA, (BEN,), "A colleague of ours."))
+    outsider = Actor("slack", "T1/U3")
+    assert listed(desk, Which.OPEN) == listed(desk, Which.OPEN, BEN) == [case_id]
+    assert listed(desk, Which.OPEN, outsider) == []
+    assert seen(desk, outsider).counts[Which.OPEN] == 0
+    assert listed(desk, Which.OPEN, Actor("slack", "T1/U")) == [], "a part of a name is no name"
+    assert seen(desk, outsider).month.received == 1, "figures count it"
+
+
+def test_the_month_says_how_many_first_responses_were_in_time(desk: Desk) -> None:
+    referred(desk)
+    desk.opened()
+    month = seen(desk, now=FRIDAY_1640 + timedelta(minutes=1)).month
+    assert (month.received, month.answered, month.in_time) == (2, 1, 1)
