@@ -23,6 +23,7 @@ from intake_bot import (
     casework_commands,
     keys_commands,
     model_commands,
+    new_commands,
     retention_commands,
     search_commands,
     senders_commands,
@@ -56,10 +57,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 config_app = typer.Typer(no_args_is_help=True, help="The configuration.")
+slack_app = typer.Typer(no_args_is_help=True, help="The duty desk in Slack.")
 app.add_typer(config_app, name="config")
+app.add_typer(slack_app, name="slack")
 advice_commands.add_to(app)
 backup_commands.add_to(app)
 casework_commands.add_to(app)
+new_commands.add_to(app)
 keys_commands.add_to(app)
 model_commands.add_to(app)
 retention_commands.add_to(app)
@@ -528,6 +532,18 @@ def config_example() -> None:
     from intake_bot.settings import example
 
     print(example(), end="")
+
+
+@slack_app.command("manifest")
+def slack_manifest(
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="For HTTP: where Slack reaches this service, https://...")
+    ] = None,
+) -> None:
+    """Print the app manifest, with exactly the scopes that are used: paste it where Slack asks for one."""
+    from intake_bot.slack.manifest import manifest
+
+    print(json.dumps(manifest(http_url=url), indent=2))
 
 
 def _perform(house: House, act: Act, *, at: datetime | None = None) -> None:

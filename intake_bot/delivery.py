@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from intake_bot.casework import desk_queue, undelivered, views
+from intake_bot.casework import conversation, desk_queue, undelivered, views
 from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Notice, NoticeKind, Posted
 from intake_bot.casework.practice import Practice
 from intake_bot.mail.compose import automatic_answer, officers_letter
@@ -100,6 +100,10 @@ class DeliveryWorker:
                 notice = desk_queue.notice_from_json(parcel.content)
                 await self.desk.post_notice(notice, parcel.id, look_first=parcel.look_first)
                 return None
+            case Kind.DIRECT:
+                to, form = Actor.parse(parcel.content["actor"]), bool(parcel.content.get("form"))
+                text = parcel.content["text"]
+                return await self.desk.direct(to, text, parcel.id, look_first=parcel.look_first, form=form)
             case Kind.TELL:
                 await self.desk.tell(Actor.parse(parcel.content["actor"]), parcel.content["text"])
                 return None
@@ -143,7 +147,9 @@ class DeliveryWorker:
     def _delivered(self, parcel: Parcel, posted: Posted | None) -> None:
         now = self.clock()
         with self.database.write() as session:
-            if posted is not None and parcel.case_id is not None:
+            if posted is not None and parcel.kind is Kind.DIRECT and parcel.case_id is not None:
+                conversation.said(session, self.practice, parcel.content, parcel.case_id, posted, now=now)
+            elif posted is not None and parcel.case_id is not None:
                 case = session.get_one(Case, parcel.case_id, with_for_update=True)
                 case.desk_channel, case.desk_ts = posted.channel, posted.ts
                 session.add(case)

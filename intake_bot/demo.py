@@ -86,6 +86,10 @@ class DemoDesk:
         self.notices.append(notice)
         return Posted("demo", post_id)
 
+    async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
+        """Nobody asks in Slack in this story."""
+        raise NotImplementedError
+
     async def tell(self, actor: Actor, text: str) -> None:
         """Nobody presses a button twice in this story."""
 

@@ -8,22 +8,34 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from intake_bot.casework import advise, asking, views
+from intake_bot import searching
+from intake_bot.casework import advise, asking, queue, views
 from intake_bot.casework.desk import Actor, CaseCard, CaseView
+from intake_bot.casework.queue import Overview, Which
 from intake_bot.house import House
-from intake_bot.slack.ports import WriteTo, Writing
+from intake_bot.slack.ports import Found, Lists, WriteTo, Writing
 from storage import audit
+from storage.search import NoWords, Words
+from storage.spool import Channel, Offer
 from storage.tables import Case
 from triage.vocabulary import MissingDatum
+
+SEARCHED, SEARCH_SHOWN = 200, 20
+"""Matches that a search in Slack looks for at most, and references that it says."""
 
 
 class DeskPorts:
     """What the desk in Slack asks of the house."""
 
     def __init__(
-        self, house: House, accept: Callable[[str, bytes, str], Awaitable[bool]], clock: Callable[[], datetime]
+        self,
+        house: House,
+        accept: Callable[[str, bytes, str], Awaitable[bool]],
+        keep: Callable[[Offer], Awaitable[bool]],
+        clock: Callable[[], datetime],
     ) -> None:
         self._house = house
+        self._keep = keep
         self._accept = accept
         self._clock = clock
 
@@ -44,6 +56,31 @@ class DeskPorts:
 
     async def open_actions(self, case_id: str, actor: Actor) -> tuple[tuple[str, str], ...]:
         return await asyncio.to_thread(self._open_actions, case_id, actor)
+
+    async def consult(self, key: str, payload: bytes) -> bool:
+        return await self._keep(Offer(Channel.FORM, payload, {}, self._clock(), key=key))
+
+    async def talk(self, key: str, payload: bytes) -> bool:
+        return await self._keep(Offer(Channel.TALK, payload, {}, self._clock(), key=key))
+
+    async def overview(self, actor: Actor, lists: tuple[Which, ...], limit: int) -> tuple[Overview, Lists]:
+        return await asyncio.to_thread(self._overview, actor, lists, limit)
+
+    async def search(self, words: list[str], actor: Actor) -> Found | None:
+        try:
+            wanted = Words(words)
+        except NoWords:
+            return None
+        house, seen = self._house, dict[str, None]()
+        async with searching.search(
+            house.database, house.practice.vault, wanted, actor=str(actor), now=self.now(), limit=SEARCHED
+        ) as found:
+            async for match in found:
+                if match.reference:
+                    seen[match.reference] = None
+        whole = found.looked is not None and found.looked.cursor is None
+        allowed = [one for one in seen if await self.case_called(one, actor)]
+        return Found(tuple(allowed[:SEARCH_SHOWN]), whole)
 
     async def refuse(self, actor: Actor, what: str) -> None:
         await asyncio.to_thread(self._refuse, actor, what)
@@ -100,6 +137,12 @@ class DeskPorts:
                 asks_by=by,
                 refused=refused,
             )
+
+    def _overview(self, actor: Actor, lists: tuple[Which, ...], limit: int) -> tuple[Overview, Lists]:
+        practice, now = self._house.practice, self.now()
+        with self._house.database.read() as session:
+            cases = {which: queue.queued(session, practice, which, actor, now=now, limit=limit) for which in lists}
+            return queue.overview(session, practice, actor, now=now), cases
 
     def _open_actions(self, case_id: str, actor: Actor) -> tuple[tuple[str, str], ...]:
         with self._house.database.write() as session:

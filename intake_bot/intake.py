@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,8 +17,9 @@ from typing import Any, Protocol
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Session
 
-from intake_bot.casework import desk_queue, officer
+from intake_bot.casework import consultation, conversation, desk_queue, officer
 from intake_bot.casework.acts import Act
+from intake_bot.casework.consultation import Consultation
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.receive import Filed, Incoming, file, is_for_an_officer, place, which_text
@@ -116,6 +118,11 @@ class IntakeWorker:
                         log.info("filed %s: %s", arrival.id, filed.outcome)
                 case Channel.SLACK:
                     await asyncio.to_thread(self._act, arrival)
+                case Channel.FORM:
+                    told = Consultation.unpack(arrival.raw)
+                    await self._told(incoming_told(told, arrival))
+                case Channel.TALK:
+                    await self._told(await asyncio.to_thread(self._talk, arrival))
         except SandboxFailed as failure:
             await asyncio.to_thread(self._failed, arrival, f"reading_{failure.code}"[:64])
         except OperationalError:
@@ -139,6 +146,24 @@ class IntakeWorker:
             if wanted is not None:
                 suggestion, read = await self._suggest(incoming, wanted), wanted.read
         return await asyncio.to_thread(self._file, incoming, suggestion, read)
+
+    async def _told(self, incoming: Incoming) -> None:
+        """What came by no letter: triaged and filed as one."""
+        suggestion, read = None, NEW_WORDS
+        if self.triager is not None:
+            wanted = await asyncio.to_thread(self._to_triage, incoming)
+            if wanted is not None:
+                suggestion, read = await self._suggest(incoming, wanted), wanted.read
+        filed = await asyncio.to_thread(self._file, incoming, suggestion, read)
+        if filed is not None:
+            log.info("filed %s: %s", incoming.id, filed.outcome)
+
+    def _talk(self, arrival: Arrival) -> Incoming:
+        said = json.loads(arrival.raw)
+        who = Actor("slack", f"{said['team']}/{said['user']}")
+        with self.database.read() as session:
+            after = conversation.last_word(session, self.practice, who)
+        return consultation.talk(said, _facts_of(arrival), after=after)
 
     async def _verdict(self, verifier: Verifier, arrival: Arrival) -> Trust:
         """``none`` where it cannot be found out: the case waits for no name server."""
@@ -292,6 +317,15 @@ def incoming_from(arrival: Arrival, reading: Reading, practice: Practice) -> Inc
         unreadable=reading.unreadable,
         defects=reading.defects,
     )
+
+
+def incoming_told(told: Consultation, arrival: Arrival) -> Incoming:
+    """A consultation that came by no letter, as casework files it."""
+    return consultation.incoming(told, _facts_of(arrival), is_address=is_plain(told.email.strip()))
+
+
+def _facts_of(arrival: Arrival) -> dict[str, Any]:
+    return {"id": arrival.id, "received_at": arrival.received_at, "key_id": arrival.key_id}
 
 
 def incoming_unread(arrival: Arrival) -> Incoming:

@@ -49,6 +49,7 @@ from triage.suggestion import Suggestion
 
 if TYPE_CHECKING:
     from intake_bot.slack.connection import SlackConnection
+    from intake_bot.slack.http import SlackHttp
     from intake_bot.slack.ports import SlackSettings
 
 log = logging.getLogger(__name__)
@@ -170,15 +171,16 @@ class Service:
         self._lock_file: int | None = None
         self._signed_on: date | None = None
 
-        self.slack: SlackConnection | None = None
+        self.slack: SlackConnection | SlackHttp | None = None
         if desk is None and settings.slack.enabled:
             from intake_bot.slack.app import build_app
             from intake_bot.slack.connection import SlackConnection
+            from intake_bot.slack.http import SlackHttp
 
             slack_settings = make_slack_settings(settings)
-            self.slack = SlackConnection(
-                build_app(slack_settings, DeskPorts(self.house, self.accept_slack, clock)), slack_settings, clock
-            )
+            app = build_app(slack_settings, DeskPorts(self.house, self.accept_slack, self._keep, clock))
+            kind = SlackHttp if slack_settings.signing_secret else SlackConnection
+            self.slack = kind(app, slack_settings, clock)
         self.desk: Desk = desk or make_desk(house, console)
         self.reader = SandboxReader(house)
         self.verifier = SandboxVerifier(settings.mail) if settings.mail.verify_senders else None
@@ -385,6 +387,10 @@ class Service:
         offer = Offer(Channel.SLACK, payload, {}, self.clock(), key=key, case=case)
         return await self._acceptance.accept(offer) is not None
 
+    async def _keep(self, offer: Offer) -> bool:
+        """Keep something from Slack; False where it was kept before."""
+        return await self._acceptance.accept(offer) is not None
+
     async def _accept_mail(self, raw: bytes, envelope: dict[str, Any]) -> str:
         identity = await self._acceptance.accept(Offer(Channel.EMAIL, raw, envelope, self.clock()))
         assert identity is not None  # noqa: S101 (only a known key gives None)
@@ -496,6 +502,9 @@ def make_slack_settings(settings: Settings) -> SlackSettings:
         managers=frozenset(slack.managers),
         support=frozenset(slack.support),
         readers=frozenset(slack.readers),
+        signing_secret=slack.signing_secret.get_secret_value(),
+        http_host=slack.http_host,
+        http_port=slack.http_port,
         zone=settings.office.zone,
         api_url=slack.api_url,
     )

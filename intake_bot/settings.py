@@ -279,10 +279,16 @@ _TAKEN_FIELDS = re.compile(
 
 
 class Slack(_Section):
-    """The duty desk in Slack, over Socket Mode. Without tokens the desk is the terminal."""
+    """The duty desk in Slack, over Socket Mode or signed HTTP. Without tokens the desk is the terminal."""
 
     bot_token: SecretStr = Field(SecretStr(""), description="xoxb-...")
     app_token: SecretStr = Field(SecretStr(""), description="xapp-... with connections:write")
+    signing_secret: SecretStr = Field(
+        SecretStr(""),
+        description="For HTTP instead of Socket Mode: the app's signing secret; app_token is not needed then.",
+    )
+    http_host: str = Field("127.0.0.1", description="Where Slack's requests are taken, behind a proxy that ends TLS.")
+    http_port: int = Field(3000, ge=0, le=65535, description="")
     channel: str = Field("", description="The private duty channel's id, such as C0123456789.")
     officers: tuple[str, ...] = Field(
         (), description="Who may see and act: user ids (U...), TEAM/USER, or user groups (S...). Nobody else."
@@ -296,7 +302,7 @@ class Slack(_Section):
     def _whole_or_nothing(self) -> Slack:
         given = {
             "bot_token": bool(self.bot_token.get_secret_value()),
-            "app_token": bool(self.app_token.get_secret_value()),
+            "app_token": bool(self.app_token.get_secret_value() or self.signing_secret.get_secret_value()),
             "channel": bool(self.channel),
         }
         if any(given.values()) and not all(given.values()):

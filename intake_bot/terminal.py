@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from intake_bot.casework.desk import READ_WHOLE, Actor, CaseCard, CaseView, Notice, Posted
+from intake_bot.casework.desk import READ_WHOLE, Actor, CaseCard, CaseView, DeliveryFailed, Notice, Posted
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.notices import Voice, sentence, target_label
 from intake_bot.casework.vocabulary import DeadlineState
@@ -38,6 +38,9 @@ class TerminalDesk:
     async def post_notice(self, notice: Notice, post_id: str, *, look_first: bool) -> Posted:
         self._console.print(Text("● ", style="bold yellow") + Text(notice_sentence(notice, self._zone)))
         return Posted(TERMINAL, post_id)
+
+    async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
+        raise DeliveryFailed("no_slack", permanent=True)
 
     async def tell(self, actor: Actor, text: str) -> None:
         self._console.print(Text(f"({actor.id}) {text}", style="italic"))

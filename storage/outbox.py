@@ -44,6 +44,7 @@ class Kind(StrEnum):
     CARD_UPDATE = "card_update"
     NOTICE = "notice"
     TELL = "tell"
+    DIRECT = "direct"
 
 
 @dataclass(frozen=True, slots=True)

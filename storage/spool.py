@@ -36,6 +36,8 @@ RETRY_AFTER = (timedelta(seconds=2), timedelta(seconds=15))
 class Channel(StrEnum):
     EMAIL = "email"
     SLACK = "slack"
+    FORM = "form"
+    TALK = "talk"
 
 
 class Outcome(StrEnum):

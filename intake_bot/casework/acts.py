@@ -283,6 +283,15 @@ class Advise:
     asks_by: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer whoever asked in Slack, in their conversation with the service."""
+
+    case_id: str
+    by: Actor
+    words: str
+
+
 Act = (
     Claim
     | Release
@@ -310,6 +319,7 @@ Act = (
     | CorrectReceipt
     | SetFacts
     | Advise
+    | Reply
 )
 
 

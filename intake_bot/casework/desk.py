@@ -220,6 +220,10 @@ class Desk(Protocol):
 
     async def post_notice(self, notice: Notice, post_id: str, *, look_first: bool) -> Posted: ...
 
+    async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
+        """Say something to somebody in their own conversation with the service. ``form``: with a button to the form."""
+        ...
+
     async def tell(self, actor: Actor, text: str) -> None:
         """Say something to one officer alone. ``text`` is ours and holds no content."""
         ...

@@ -117,6 +117,38 @@ class Letters:
         }
         return self._letter(ACKNOWLEDGEMENT, facts, {})
 
+    def acknowledgement_in_slack(
+        self,
+        *,
+        reference: str,
+        received_at: datetime,
+        answer_by: datetime,
+        missing: Iterable[MissingDatum] | None,
+        no_names: bool,
+    ) -> str:
+        """The same facts where somebody asked in Slack. Nothing of what they wrote is in it but which data seem missing."""
+        head = self._head
+        asked = [
+            datum.label
+            for datum in (list(MissingDatum) if missing is None else missing)
+            if not (no_names and datum in NAMING_DATA)
+        ]
+        front = f" ({head.front_door_phone})" if head.front_door_phone else ""
+        lines = [
+            f"Your consultation has arrived: {reference}, {say_time(received_at, head.zone)}. An officer answers by "
+            f"{say_time(answer_by, head.zone)}. This was sent by a machine: it is no advice and no decision.",
+            f"If a child is in immediate danger, ring 999. If a child is hurt or at risk today, ring the "
+            f"{head.front_door_name}{front} now: do not wait for us.",
+            "Until an officer has answered: do not question the child, the adult or anybody who saw it; do not tell the "
+            "adult; keep what may be evidence; write down who said what, in their words.",
+        ]
+        if head.duty_phone:
+            lines.append(f"The duty officer's telephone is {head.duty_phone}.")
+        if asked:
+            lines.append("If you have not already told us, please write here: " + "; ".join(asked) + ".")
+        lines.append("Whatever you write in this conversation is added to the consultation.")
+        return "\n".join(lines)
+
     def advice(self, *, reference: str, words: str, original: datetime | None) -> Letter:
         """What an officer writes. ``original`` is when the message came that goes along with it, or None."""
         facts = {

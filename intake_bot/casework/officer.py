@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from intake_bot.casework import deadlines, desk_queue, moving, pausing, record, reopening
+from intake_bot.casework import conversation, deadlines, desk_queue, moving, pausing, record, reopening
 from intake_bot.casework.acts import (
     Accept,
     Act,
@@ -31,6 +31,7 @@ from intake_bot.casework.acts import (
     Refused,
     Release,
     Reopen,
+    Reply,
     Restrict,
     ResumeCase,
     SetFacts,
@@ -309,6 +310,7 @@ _BY_KIND: Mapping[type[Act], Callable[..., Done | Refused]] = {
     Merge: moving.merge,
     Split: moving.split,
     Advise: advise,
+    Reply: conversation.reply,
 }
 _DATED: frozenset[type[Act]] = frozenset({Decide, Accept, Transfer, Conclude})
 """Acts that may be recorded after they were done."""

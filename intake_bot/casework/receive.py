@@ -18,7 +18,7 @@ from sqlalchemy import and_
 from sqlalchemy import case as case_when
 from sqlmodel import Session, col, func, select
 
-from intake_bot.casework import deadlines, desk_queue, directory, undelivered
+from intake_bot.casework import conversation, deadlines, desk_queue, directory, undelivered
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW, TRIAGE, Practice
 from intake_bot.casework.references import free_reference
@@ -87,6 +87,12 @@ class Incoming:
     unreadable: str | None = None
     defects: tuple[str, ...] = ()
     filed_unread: bool = False
+    asker: Actor | None = None
+    """Who asked in Slack: answered there."""
+    after: str | None = None
+    """The key of our last word to them on an open case: what they write outside a thread belongs there."""
+    no_names: bool = False
+    """A no-names consultation, as whoever filled in the form said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +278,7 @@ def _open_case(
         organisation=known.organisation if known else None,
         sector=(known.sector if known else None) or sector_of(incoming.sender),
         elsewhere=known.elsewhere if known else None,
-        no_names=asks_for_no_names(f"{incoming.subject}\n{incoming.body_text}"),
+        no_names=incoming.no_names or asks_for_no_names(f"{incoming.subject}\n{incoming.body_text}"),
         category=suggestion.category if suggestion else None,
         threshold=suggestion.threshold if suggestion else None,
         category_by="suggestion" if suggestion else None,
@@ -295,8 +301,13 @@ def _open_case(
         detail={"message": incoming.id, "received_at": incoming.received_at.isoformat()},
     )
     triage_due = deadlines.start(session, practice, case, TRIAGE, started_at=incoming.received_at, now=now)
-    refusal = _no_acknowledgement(session, practice, incoming, now=now)
-    if refusal is None:
+    told_us = incoming.channel == PHONE and incoming.answer_to is None
+    refusal = None if incoming.asker or told_us else _no_acknowledgement(session, practice, incoming, now=now)
+    if incoming.asker is not None:
+        _acknowledge_there(session, practice, case, incoming.asker, suggestion, due_at=triage_due.due_at, now=now)
+    elif told_us:
+        audit.record(session, case.id, at=now, actor=str(SYSTEM), act="not_acknowledged", code="told_in_person")
+    elif refusal is None:
         _acknowledge(session, practice, case, incoming, suggestion, due_at=triage_due.due_at, now=now)
     else:
         remarks.append(refusal)
@@ -446,7 +457,8 @@ def _followed(session: Session, case_ids: Collection[str]) -> list[str]:
 def _answered_keys(practice: Practice, incoming: Incoming) -> list[str]:
     """The messages that this one says it answers, nearest first."""
     answered = [*incoming.in_reply_to, *reversed(incoming.references)]
-    return list(dict.fromkeys(practice.mail_key(message_id) for message_id in answered))
+    last = [incoming.after] if incoming.after else []
+    return list(dict.fromkeys([*(practice.mail_key(message_id) for message_id in answered), *last]))
 
 
 def _root_key(practice: Practice, incoming: Incoming) -> str | None:
@@ -722,6 +734,33 @@ def _words_key(practice: Practice, incoming: Incoming) -> str:
     return practice.vault.blind(
         "words", hashlib.sha256("\0".join((words, *files)).encode("utf-8", "replace")).hexdigest()
     )
+
+
+PHONE = "phone"
+"""The channel of what was told to an officer."""
+
+
+def _acknowledge_there(
+    session: Session,
+    practice: Practice,
+    case: Case,
+    asker: Actor,
+    suggestion: Suggestion | None,
+    *,
+    due_at: datetime,
+    now: datetime,
+) -> None:
+    """Acknowledge in Slack, with the same facts as a letter."""
+    words = practice.letters.acknowledgement_in_slack(
+        reference=case.reference,
+        received_at=case.received_at,
+        answer_by=practice.calendar.answer_by(due_at),
+        missing=suggestion.missing if suggestion else None,
+        no_names=case.no_names,
+    )
+    key = f"acknowledgement:{case.id}"
+    conversation.say(session, practice, case, asker, words, act="acknowledged", key=key, now=now, form=True)
+    audit.record(session, case.id, at=now, actor=str(SYSTEM), act="acknowledgement_queued")
 
 
 def _acknowledge(

@@ -43,6 +43,7 @@ _NAMED: Mapping[str, type[Act]] = {
     "correct_receipt": acts.CorrectReceipt,
     "facts": acts.SetFacts,
     "advise": acts.Advise,
+    "reply": acts.Reply,
 }
 """The names under which acts are kept: they outlive a restart, so they are never given to another."""
 _NAMES = {kind: name for name, kind in _NAMED.items()}

@@ -14,18 +14,19 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext, AsyncRespond
 from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 
 from intake_bot.casework.acts import Act, Claim
 from intake_bot.casework.desk import Actor, CaseCard
+from intake_bot.casework.queue import Which
 from intake_bot.casework.vocabulary import UNDECIDED
-from intake_bot.slack import cards, forms, modals
+from intake_bot.slack import cards, consult, forms, home, modals
 from intake_bot.slack.acts import pack
 from intake_bot.slack.client import FAILURES, TRIGGER_GONE, error_code, failure, library_logger, make_client
-from intake_bot.slack.escape import mrkdwn
+from intake_bot.slack.escape import clean, mrkdwn
 from intake_bot.slack.forms import Form, Kind, Prepared, Subject
 from intake_bot.slack.officers import Officers, Role
 from intake_bot.slack.ports import Ports, SlackSettings
@@ -38,6 +39,8 @@ NOT_AN_OFFICER = "Sorry, only the duty officers can do this. Ask the officer on 
 PRESS_AGAIN = "That took too long and nothing was done: please press again."
 TROUBLE = "Something went wrong here: please try again."
 NO_SUCH_CASE = "There is no such case any more."
+ANSWER = "The duty desk's answer"
+COMMAND = "/lado"
 NOT_NOW = "That does not fit where the case stands any more: see its card."
 DECIDED_ALREADY = "This case is already decided: see View."
 
@@ -51,8 +54,9 @@ def build_app(settings: SlackSettings, ports: Ports) -> AsyncApp:
         name="slack_bolt.intake",
         logger=library_logger(),
         client=interactions.client,
-        # Socket Mode has no signatures; HTTP mode will bring its secret.
-        request_verification_enabled=False,
+        # Socket Mode has no signatures.
+        request_verification_enabled=bool(settings.signing_secret),
+        signing_secret=settings.signing_secret or None,
         before_authorize=interactions.keep_before_ack,
         # Only so that the handler below can acknowledge what we do not use, instead of a warning that quotes it.
         raise_error_for_unhandled_request=True,
@@ -61,6 +65,13 @@ def build_app(settings: SlackSettings, ports: Ports) -> AsyncApp:
     app.action(cards.VIEW)(interactions.show_case)
     app.action(cards.DECIDE)(interactions.show_form)
     app.action(cards.MORE)(interactions.show_more)
+    app.action(home.REFRESH)(interactions.show_home)
+    app.action(home.FILTER)(interactions.show_home)
+    app.event("app_home_opened")(interactions.home_opened)
+    app.action(home.CONSULT)(interactions.show_consultation)
+    app.shortcut(home.CONSULT)(interactions.show_consultation)
+    app.shortcut(consult.LOG_MESSAGE)(interactions.show_consultation)
+    app.command(COMMAND)(interactions.command)
     app.error(interactions.trouble)
     return app
 
@@ -91,6 +102,10 @@ class _Interactions:
                 if await self._allowed(actor, cards.CLAIM):
                     return await self._keep(Claim(_case_id(body), actor), body, body["actions"][0]["action_ts"])
                 context[_REFUSED] = True
+            case ("view_submission", consult.CONSULTATION):
+                return await self._consultation(body)
+            case ("message", "im"):
+                return await self._talk(body)
             case ("view_submission", modals.DECIDE):
                 return await self._decision(body)
             case ("view_submission", str(callback)) if callback.startswith(forms.FORM):
@@ -117,6 +132,31 @@ class _Interactions:
         await ack()
         await self._answer(self._show_more(body), body)
 
+    async def show_consultation(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        await self._answer(self._open(body, consult.consult_modal(words=_words_of(body))), body)
+
+    async def show_home(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        option = body["actions"][0].get("selected_option") or {}
+        await self._answer(self._publish(_actor(body), str(option.get("value") or home.OVERVIEW)), body)
+
+    async def home_opened(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        if body["event"].get("tab", "home") == "home":
+            await self._answer(self._publish(_actor(body), home.OVERVIEW), body)
+
+    async def command(self, ack: AsyncAck, body: Body, respond: AsyncRespond) -> None:
+        await ack()
+        try:
+            said = await self._command(body)
+        except Exception as error:
+            log.error("a command in Slack failed: %s", _code(error))
+            said = TROUBLE
+        if said is not None:
+            blocks = said if isinstance(said, list) else [cards.section(mrkdwn(said, 2000)).to_dict()]
+            await respond(text=ANSWER, blocks=blocks, response_type="ephemeral")
+
     async def trouble(self, error: Exception, body: Body) -> BoltResponse | None:
         """The last stop of everything that raised. The error's words stay here: they may quote what was being done."""
         if isinstance(error, BoltUnhandledRequestError):
@@ -135,8 +175,7 @@ class _Interactions:
             await self._report(error, body)
 
     async def _report(self, error: Exception, body: Body) -> None:
-        code = failure(error).code if isinstance(error, SlackApiError) else type(error).__name__
-        log.error("an interaction in Slack failed: %s", code)
+        log.error("an interaction in Slack failed: %s", _code(error))
         if body.get("type") == "block_actions":
             await self._tell(body, TROUBLE)
 
@@ -238,6 +277,90 @@ class _Interactions:
                     values |= {"to": known[value].address, "trust": subject.given.get(value, "")}
         return {}
 
+    async def _consultation(self, body: Body) -> BoltResponse:
+        """Anybody of the workspace may consult: what they fill in becomes a case as a mail does."""
+        parsed = consult.parse_consultation(body["view"]["state"]["values"], _actor(body))
+        if isinstance(parsed, dict):
+            return _errors(parsed)
+        payload = parsed.pack()
+        new = await self._ports.consult(_identity("form", str(_actor(body)), body["view"]["id"], payload), payload)
+        log.info("accepted from Slack: a consultation%s", "" if new else ", for the second time")
+        return BoltResponse(status=200, body="")
+
+    async def _talk(self, body: Body) -> BoltResponse:
+        said, team = body["event"], str(body["team_id"])
+        kept = {name: said[name] for name in ("user", "text", "ts", "channel", "thread_ts") if name in said}
+        # Slack may send one message under several event ids: it is the same by where and when it was said.
+        key = _identity("talk", team, str(said["channel"]), str(said["ts"]))
+        new = await self._ports.talk(key, json.dumps(kept | {"team": team}, sort_keys=True).encode())
+        log.info("accepted from Slack: a message%s", "" if new else ", for the second time")
+        return BoltResponse(status=200, body="")
+
+    async def _publish(self, actor: Actor, chosen: str) -> None:
+        user = actor.id.rpartition("/")[2]
+        if not await self._officers.may(actor, "queue"):
+            await self.client.views_publish(user_id=user, view=home.visitors_home())
+            return
+        known = {which.value: which for which in Which}
+        lists = (known[chosen],) if chosen in known else home.FIRST
+        limit = home.ALL_SHOWN if chosen in known else home.SHOWN
+        overview, cases = await self._ports.overview(actor, lists, limit)
+        view = home.home(overview, cases, chosen=chosen, now=self._ports.now(), zone=self._settings.zone)
+        await self.client.views_publish(user_id=user, view=view)
+
+    async def _command(self, body: Body) -> str | list[dict[str, Any]] | None:
+        """What to answer to a slash command, for one person's eyes; None where a modal opened instead."""
+        actor = _actor(body)
+        word, _, rest = str(body.get("text") or "").strip().partition(" ")
+        word, rest = word.lower(), rest.strip()
+        if word in ("", "help"):
+            return [cards.section(home.HELP).to_dict()]
+        if word == "new":
+            await self._open(body, consult.consult_modal(words=clean(rest)))
+            return None
+        if not await self._allowed(actor, "queue"):
+            return NOT_AN_OFFICER
+        match word:
+            case "queue" | "due" | "mine":
+                return await self._listed(actor, word)
+            case "show":
+                return await self._shown(body, actor, rest)
+            case "search":
+                return await self._searched(actor, rest)
+            case "report":
+                overview, _ = await self._ports.overview(actor, (), 0)
+                return [cards.section(home.month_said(overview)).to_dict()]
+            case "rota":
+                return "No rota is set: whoever is free takes the case."
+            case _:
+                return f"There is no {word}. Say help to see what there is."
+
+    async def _listed(self, actor: Actor, word: str) -> list[dict[str, Any]]:
+        which = {"queue": (Which.OPEN,), "mine": (Which.MINE,), "due": (Which.OVERDUE, Which.DUE_TODAY)}[word]
+        overview, lists = await self._ports.overview(actor, which, home.SHOWN)
+        blocks: list[dict[str, Any]] = []
+        for one in which:
+            total = overview.counts[one]
+            blocks += home.cases_blocks(one, lists[one], total=total, zone=self._settings.zone)
+        return blocks
+
+    async def _shown(self, body: Body, actor: Actor, reference: str) -> str | None:
+        case_id = await self._ports.case_called(reference, actor) if reference else None
+        view = await self._ports.open_case(case_id, actor) if case_id else None
+        if view is None:
+            return NO_SUCH_CASE
+        await self._open(body, modals.view_modal(view, self._settings.zone))
+        return None
+
+    async def _searched(self, actor: Actor, words: str) -> str:
+        found = await self._ports.search(words.split(), actor)
+        if found is None:
+            return "Give from one to twenty words to look for."
+        more = "" if found.whole else " There may be more: the rest of the record was not looked through in time."
+        if not found.references:
+            return f"Nothing was found.{more}"
+        return f"Found in {', '.join(found.references)}.{more} Say show with a reference to open one."
+
     async def _decision(self, body: Body) -> BoltResponse:
         actor, view = _actor(body), body["view"]
         if not await self._allowed(actor, cards.DECIDE):
@@ -254,8 +377,8 @@ class _Interactions:
         swallowed. The key is a hash over all of it; the occasion is kept nowhere, so the hash gives no words away.
         """
         payload = pack(act)
-        identity = json.dumps([_team(body), str(act.by), occasion, payload.decode()])
-        new = await self._ports.accept(f"slack:{hashlib.sha256(identity.encode()).hexdigest()}", payload, act.case_id)
+        key = _identity(_team(body), str(act.by), occasion, payload)
+        new = await self._ports.accept(key, payload, act.case_id)
         log.info("accepted from Slack: %s%s", type(act).__name__, "" if new else ", for the second time")
         return BoltResponse(status=200, body="")
 
@@ -285,8 +408,29 @@ class _Interactions:
             log.warning("an officer could not be told: %s", failure(error).code)
 
 
+def _identity(*parts: str | bytes) -> str:
+    """What makes something kept this one: a hash that gives nothing away."""
+    told = json.dumps([part.decode() if isinstance(part, bytes) else part for part in parts])
+    return f"slack:{hashlib.sha256(told.encode()).hexdigest()}"
+
+
+def _code(error: Exception) -> str:
+    return failure(error).code if isinstance(error, SlackApiError) else type(error).__name__
+
+
+def _words_of(body: Body) -> str:
+    """The words of the message that a shortcut was chosen on, for the form; of anything else none."""
+    message = body.get("message") if body.get("type") == "message_action" else None
+    return clean(str(message.get("text") or "")) if isinstance(message, dict) else ""
+
+
 def _kind(body: Body) -> tuple[str, str]:
     match body:
+        case {
+            "type": "event_callback",
+            "event": {"type": "message", "channel_type": "im", "user": str(), "text": str()} as said,
+        }:
+            return ("message", "im") if not said.keys() & {"subtype", "bot_id", "hidden"} else ("", "")
         case {"type": "block_actions", "actions": [{"action_id": str(action_id)}, *_]}:
             return "block_actions", action_id
         case {"type": "view_submission", "view": {"callback_id": str(callback_id)}}:
@@ -295,6 +439,10 @@ def _kind(body: Body) -> tuple[str, str]:
 
 
 def _actor(body: Body) -> Actor:
+    if "command" in body:
+        return Actor("slack", f"{body['team_id']}/{body['user_id']}")
+    if "event" in body:
+        return Actor("slack", f"{body['team_id']}/{body['event']['user']}")
     user = body["user"]
     return Actor("slack", f"{user.get('team_id') or _team(body)}/{user['id']}")
 

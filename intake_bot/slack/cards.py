@@ -49,7 +49,7 @@ def card_blocks(card: CaseCard, zone: ZoneInfo) -> list[dict[str, Any]]:
         HeaderBlock(text=PlainTextObject(text=line(f"{card.reference} · {_words(card.status)}", _HEADER), emoji=False))
     ]
     if card.flags:
-        blocks.append(_section(_flags(card.flags)))
+        blocks.append(section(_flags(card.flags)))
     facts = [
         ("Received", f"{say(card.received_at)}, by {mrkdwn(card.channel, _WORD)}"),
         ("From", mrkdwn(card.setting, _WORD)),
@@ -57,18 +57,18 @@ def card_blocks(card: CaseCard, zone: ZoneInfo) -> list[dict[str, Any]]:
     ]
     if card.messages > 1:
         facts.append(("Messages", str(card.messages)))
-    blocks.append(SectionBlock(fields=[_text(f"*{name}*\n{value}") for name, value in facts]))
+    blocks.append(SectionBlock(fields=[text(f"*{name}*\n{value}") for name, value in facts]))
     if card.due:
-        blocks.append(_section("\n".join(_due(due, say) for due in card.due)))
-    blocks.append(_section(_suggestion(card)))
+        blocks.append(section("\n".join(_due(due, say) for due in card.due)))
+    blocks.append(section(_suggestion(card)))
     if card.missing:
         named = ", ".join(_words(datum).lower() for datum in card.missing)
-        blocks.append(_section(f"*Seems missing ({len(card.missing)}):* {named}"))
+        blocks.append(section(f"*Seems missing ({len(card.missing)}):* {named}"))
     if card.decision is not None:
         by = f", by {who(card.decided_by)}" if card.decided_by else ""
-        blocks.append(_section(f"*Decision:* {card.decision.label}{by}"))
+        blocks.append(section(f"*Decision:* {card.decision.label}{by}"))
     if remarks := _remarks(card):
-        blocks.append(ContextBlock(elements=[_text("\n".join(f"• {remark}" for remark in remarks))]))
+        blocks.append(ContextBlock(elements=[text("\n".join(f"• {remark}" for remark in remarks))]))
     more = [_choice(form, card) for form in FORMS if form.offered(card)]
     buttons: list[InteractiveElement] = [_button(card, act) for act in acts_offered(card)]
     menu = StaticSelectElement(action_id=MORE, placeholder=PlainTextObject(text="More ...", emoji=False), options=more)
@@ -98,7 +98,7 @@ def acts_offered(card: CaseCard) -> tuple[str, ...]:
 
 def notice_blocks(notice: Notice, zone: ZoneInfo) -> list[dict[str, Any]]:
     """A notice as Block Kit. A reminder mentions whoever has the case."""
-    return [_section(_notice(notice, partial(date_token, zone=zone), who)).to_dict()]
+    return [section(_notice(notice, partial(date_token, zone=zone), who)).to_dict()]
 
 
 def notice_text(notice: Notice, zone: ZoneInfo) -> str:
@@ -193,13 +193,15 @@ def _button(card: CaseCard, act: str) -> ButtonElement:
     )
 
 
-def _section(text: str) -> SectionBlock:
-    return SectionBlock(text=_text(text))
+def section(words: str) -> SectionBlock:
+    """A section of mrkdwn, whose foreign parts are escaped already."""
+    return SectionBlock(text=text(words))
 
 
-def _text(text: str) -> MarkdownTextObject:
+def text(words: str) -> MarkdownTextObject:
+    """Mrkdwn, whose foreign parts are escaped already."""
     # verbatim: nothing that merely looks like a link or a channel becomes one.
-    return MarkdownTextObject(text=text, verbatim=True)
+    return MarkdownTextObject(text=words, verbatim=True)
 
 
 def _words(code: str) -> str:

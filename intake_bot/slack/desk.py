@@ -11,6 +11,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from intake_bot.casework.desk import Actor, CaseCard, DeliveryFailed, Notice, Posted
 from intake_bot.slack.cards import card_blocks, card_fallback, notice_blocks, notice_text
 from intake_bot.slack.client import FAILURES, failure, make_client
+from intake_bot.slack.consult import direct_blocks
 from intake_bot.slack.escape import mrkdwn
 from intake_bot.slack.ports import SlackSettings
 
@@ -18,6 +19,8 @@ METADATA = "intake_bot_post"
 _PAGE, _PAGES = 200, 10
 """How far back a post of ours is looked for: it was sent minutes ago, or as long as we were down."""
 _TOLD = 2000
+DIRECT = "The designated officer's service has written to you."
+"""All that a notification of a message to one person says."""
 
 
 class SlackDesk:
@@ -45,6 +48,16 @@ class SlackDesk:
         zone = self._settings.zone
         return await self._post(notice_text(notice, zone), notice_blocks(notice, zone), post_id, look_first=look_first)
 
+    async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
+        """Somebody's own conversation with the app, which is opened where there is none."""
+        if actor.kind != "slack":
+            raise DeliveryFailed("not_a_slack_user", permanent=True)
+        user = actor.id.rpartition("/")[2]
+        opened = await _answer(self._client.conversations_open(users=user))
+        channel = str(opened["channel"]["id"])
+        # What a telephone shows on its locked screen is the fallback alone.
+        return await self._post(DIRECT, direct_blocks(text, form=form), post_id, look_first=look_first, channel=channel)
+
     async def tell(self, actor: Actor, text: str) -> None:
         """Seen by that officer alone, in the duty channel. At least once: what was said twice does no harm."""
         if actor.kind != "slack":
@@ -61,12 +74,13 @@ class SlackDesk:
         except DeliveryFailed as refused:
             return [f"Slack does not take the bot token ({refused.code}): check [slack] bot_token and api_url"]
         findings = []
-        try:
-            await _answer(self._client.apps_connections_open(app_token=self._settings.app_token))
-        except DeliveryFailed as refused:
-            findings.append(
-                f"Slack does not take the app token ({refused.code}): it needs connections:write, and Socket Mode on"
-            )
+        if not self._settings.signing_secret:
+            try:
+                await _answer(self._client.apps_connections_open(app_token=self._settings.app_token))
+            except DeliveryFailed as refused:
+                findings.append(
+                    f"Slack does not take the app token ({refused.code}): it needs connections:write, and Socket Mode on"
+                )
         try:
             findings += _channel_findings(await self._channel())
         except DeliveryFailed as refused:
@@ -82,12 +96,22 @@ class SlackDesk:
         channel: dict[str, Any] = answer["channel"]
         return channel
 
-    async def _post(self, text: str, blocks: list[dict[str, Any]], post_id: str, *, look_first: bool) -> Posted:
-        if look_first and (found := await self._find(post_id)) is not None:
+    async def _post(
+        self,
+        text: str,
+        blocks: list[dict[str, Any]],
+        post_id: str,
+        *,
+        look_first: bool,
+        channel: str | None = None,
+    ) -> Posted:
+        """Into the duty channel, or into somebody's own conversation."""
+        channel = channel or self._settings.channel
+        if look_first and (found := await self._find(post_id, channel)) is not None:
             return found
         answer = await _answer(
             self._client.chat_postMessage(
-                channel=self._settings.channel,
+                channel=channel,
                 text=text,
                 blocks=blocks,
                 metadata={"event_type": METADATA, "event_payload": {"outbox_id": post_id}},
@@ -97,13 +121,13 @@ class SlackDesk:
         )
         return Posted(str(answer["channel"]), str(answer["ts"]))
 
-    async def _find(self, post_id: str) -> Posted | None:
+    async def _find(self, post_id: str, channel: str) -> Posted | None:
         """A post of ours by the outbox id in its metadata, newest first."""
         cursor = None
         for _ in range(_PAGES):
             page = await _answer(
                 self._client.conversations_history(
-                    channel=self._settings.channel, include_all_metadata=True, limit=_PAGE, cursor=cursor
+                    channel=channel, include_all_metadata=True, limit=_PAGE, cursor=cursor
                 )
             )
             for message in page["messages"] or ():
@@ -112,7 +136,7 @@ class SlackDesk:
                     metadata.get("event_type") == METADATA
                     and metadata.get("event_payload", {}).get("outbox_id") == post_id
                 ):
-                    return Posted(self._settings.channel, str(message["ts"]))
+                    return Posted(channel, str(message["ts"]))
             cursor = (page["response_metadata"] or {}).get("next_cursor")
             if not cursor:
                 break

@@ -411,6 +411,18 @@ FORMS: tuple[Form, ...] = (
         _always,
     ),
     Form(
+        "reply",
+        "Answer in Slack",
+        "Send",
+        (
+            Field(
+                "words", "Answer", Kind.WORDS, hint="It goes to whoever asked, in their conversation with the service."
+            ),
+        ),
+        lambda case, by, v: acts.Reply(case, by, v["words"]),
+        lambda card: card.channel == "slack",
+    ),
+    Form(
         "note",
         "Add a note",
         "Add",

@@ -8,6 +8,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from intake_bot.casework.desk import Actor, CaseCard, CaseView
+from intake_bot.casework.queue import Overview, Queued, Which
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,10 @@ class SlackSettings:
     managers: frozenset[str] = frozenset()
     support: frozenset[str] = frozenset()
     readers: frozenset[str] = frozenset()
+    signing_secret: str = field(default="", repr=False)
+    """Set for HTTP; empty for Socket Mode."""
+    http_host: str = "127.0.0.1"
+    http_port: int = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,17 @@ class Writing:
     asks_by: datetime
     refused: str | None = None
     """Why nobody may write on the case, where that is so."""
+
+
+Lists = dict[Which, list[Queued]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """References of cases in which the words stand, newest first, and whether all of the record was looked through."""
+
+    references: tuple[str, ...]
+    whole: bool
 
 
 class Ports(Protocol):
@@ -73,6 +89,22 @@ class Ports(Protocol):
 
     async def open_actions(self, case_id: str, actor: Actor) -> tuple[tuple[str, str], ...]:
         """Ids of the open actions with what is to be done, for one officer's eyes; the looking audited."""
+        ...
+
+    async def consult(self, key: str, payload: bytes) -> bool:
+        """Keep a consultation that was filled in, as :meth:`accept` keeps an act."""
+        ...
+
+    async def talk(self, key: str, payload: bytes) -> bool:
+        """Keep what somebody wrote to the service, as :meth:`accept` keeps an act."""
+        ...
+
+    async def overview(self, actor: Actor, lists: tuple[Which, ...], limit: int) -> tuple[Overview, Lists]:
+        """The counts for ``actor`` and the first ``limit`` cases of each of ``lists``."""
+        ...
+
+    async def search(self, words: list[str], actor: Actor) -> Found | None:
+        """Look for words in the record, for some seconds, the looking audited; None where there is nothing to look for."""
         ...
 
     async def refuse(self, actor: Actor, what: str) -> None:

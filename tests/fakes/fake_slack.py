@@ -343,6 +343,10 @@ class FakeSlack:
     def ephemerals(self, user: str) -> list[Json]:
         return self._ephemerals[user]
 
+    def channel_of(self, user: str) -> str | None:
+        """The conversation of somebody with the app, where there is one."""
+        return next((name for name, room in self.channels.items() if room.is_im and user in room.members), None)
+
     def open_views(self, user: str) -> list[Json]:
         """The user's stack of modals, the top one last. ``errors`` holds what the last submission was told."""
         return [self.views[view_id] for view_id in self._stacks[user]]
@@ -847,7 +851,7 @@ CONTROLS = frozenset(
         "open_views",
     }
     | {"called", "calls", "acks", "fail_next", "drop_sockets", "ask_to_reconnect", "wait_connected", "connections"}
-    | {"add_user", "add_channel"}
+    | {"add_user", "add_channel", "homes", "usergroups", "channel_of"}
 )
 
 
