@@ -145,6 +145,10 @@ def print_case(view: CaseView, zone: ZoneInfo, console: Console | None = None) -
     if view.decision is not None:
         console.rule("Decision", align="left")
         console.print(Text(f"{view.decision.decision.label}, by {view.decision.by.id}: {view.decision.reason}"))
+    if view.record:
+        console.rule("Record", align="left")
+        for what, words in view.record:
+            console.print(Text.assemble((f"{what}: ", "bold"), words))
     console.rule("Deadlines", align="left")
     for explained in view.explanations:
         console.print(Text(explained))

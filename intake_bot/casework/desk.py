@@ -143,6 +143,8 @@ class CaseView:
     """How each deadline was reached, in sentences."""
     proposed_links: tuple[str, ...]
     """References of cases that this one may belong to."""
+    record: tuple[tuple[str, str], ...] = ()
+    """What officers noted, recorded and wait for, each with its words, oldest first."""
     history: tuple[str, ...] = ()
     """What was done with the case, a sentence each, oldest first."""
 

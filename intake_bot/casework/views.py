@@ -210,6 +210,7 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
             *(sentence for row in deadlines.of_case(session, case.id) for sentence in deadlines.explained(row)),
         ),
         proposed_links=tuple(links),
+        record=tuple(_record(session, practice, case)),
         history=tuple(history(session, case, practice.calendar.zone)),
     )
 
@@ -485,6 +486,32 @@ def meeting_json(row: Meeting, words: Mapping[str, str | None]) -> dict[str, Any
         "at": rfc3339(row.recorded_at),
         "text": words.get(row.note_id or ""),
     }
+
+
+def _record(session: Session, practice: Practice, case: Case) -> Iterator[tuple[str, str]]:
+    """What officers put on the record, as an officer reads it: what it is and when, and its words."""
+    zone = practice.calendar.zone
+    actions = {row.note_id: row for row in _of_case(session, Action, case.id)}
+    meetings = {row.note_id: row for row in _of_case(session, Meeting, case.id)}
+    for row in notes_of(session, case.id):
+        note = note_json(practice, row)
+        what = row.act.replace("_", " ").capitalize()
+        if (owed := actions.get(row.id)) is not None:
+            what = f"Owed by {owed.owner.replace('_', ' ')} until {say_time(owed.due_at, zone)} ({owed.state})"
+        if (held := meetings.get(row.id)) is not None:
+            what = f"Meeting ({held.kind}), held {say_time(held.held_at, zone)}"
+        yield f"{what}; {Actor.parse(row.by).id}, {say_time(row.at, zone)}", note["text"] or "(gone)"
+    for meeting in _of_case(session, Meeting, case.id):
+        if meeting.note_id is None:
+            yield f"Meeting ({meeting.kind}), held {say_time(meeting.held_at, zone)}", "nothing noted"
+    for strand in _of_case(session, Strand, case.id):
+        ended = f", closed {say_time(strand.closed_at, zone)}" if strand.closed_at else ", open"
+        yield (
+            f"{strand.strand.replace('_', ' ').capitalize()}'s inquiry",
+            f"since {say_time(strand.opened_at, zone)}{ended}",
+        )
+    for regulator in _of_case(session, Regulator, case.id):
+        yield f"Regulator told: {regulator.body.replace('_', ' ').upper()}", say_time(regulator.told_at, zone)
 
 
 def open_actions(session: Session, practice: Practice, case: Case) -> tuple[tuple[str, str], ...]:

@@ -40,6 +40,8 @@ MESSAGES_SHOWN = 12
 TEXT_BYTES = 100_000
 """Of a view's 250 kB, what messages may take; the rest of it holds the facts with room to spare."""
 EVIDENCE_SHOWN = 12
+RECORD_SHOWN, RECORD_A_BLOCK = 40, 4
+"""The newest entries of the record that a view has room for, and how many stand in one block."""
 
 _TRUST = {
     "pass": "the sender's address is authenticated",
@@ -70,6 +72,9 @@ def view_modal(view: CaseView, zone: ZoneInfo) -> dict[str, Any]:
         )
     blocks += _suggestion(view.suggestion)
     blocks += _messages(view, reference, zone)
+    if view.record:
+        blocks.append(header("Record"))
+        blocks += [facts(*some, limit=2 * LINE) for some in _by(RECORD_A_BLOCK, view.record[-RECORD_SHOWN:])]
     if view.explanations:
         blocks += [header("Deadlines"), rich([Piece(_cut_lines(view.explanations, reference))])]
     if view.history:
@@ -289,6 +294,10 @@ def _newest(sentences: Sequence[str], reference: str) -> str:
             break
         kept.append(sentence)
     return "\n".join(reversed(kept))
+
+
+def _by(size: int, things: Sequence[tuple[str, str]]) -> Iterable[Sequence[tuple[str, str]]]:
+    return (things[at : at + size] for at in range(0, len(things), size))
 
 
 def _read_on(reference: str) -> str:
