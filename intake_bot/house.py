@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from intake_bot.casework.directory import DirectoryRules
 from intake_bot.casework.letters import Letterhead, LetterProblem, Letters
-from intake_bot.casework.practice import ONE_MONTH, SIGN_OFF, TRIAGE, AdviceRules, Practice, RetentionRules
+from intake_bot.casework.practice import AdviceRules, Practice, RetentionRules
 from intake_bot.mail.addresses import is_plain
 from intake_bot.settings import LOOPBACK, Settings, SettingsProblem
 from storage import backup, keys, keystore, schema
@@ -22,7 +22,6 @@ from storage.vault import Vault, WrongKey
 DATABASE_FILE = "intake.db"
 KEY_STORE = Path("keys") / "keystore.db"
 """In the data folder, but in a folder of its own: no backup of the content takes it along."""
-TARGETS = (TRIAGE, SIGN_OFF, ONE_MONTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +154,7 @@ def make_practice(settings: Settings, vault: Vault) -> Practice:
     return Practice(
         vault=vault,
         calendar=office.calendar(),
-        rules={target: settings.targets.rule(target) for target in TARGETS},
-        plans={target: settings.reminders.plan(target) for target in TARGETS},
+        clocks=settings.clocks(),
         letters=make_letters(settings),
         reference_prefix=settings.service.reference_prefix,
         address=settings.mail.address,

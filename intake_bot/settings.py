@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic.fields import FieldInfo
 
 from intake_bot.casework.calendar import WorkingCalendar
+from intake_bot.casework.clocks import FIELD, Clock, local_clocks
 from intake_bot.casework.directory import SHARED_DOMAINS
 from intake_bot.casework.plan import ReminderPlan
 from intake_bot.casework.targets import Rule
@@ -386,37 +387,68 @@ class CaseworkSection(_Section):
 
 
 class Targets(_Section):
-    """The clocks. Rules: working_24h | elapsed_24h | next_working_day HH:MM | working_days N | calendar_months N | ..."""
+    """The clocks (docs/targets.md): working_24h | elapsed_24h | next_working_day HH:MM | working_days N | calendar_months N | ...
+
+    An empty rule is no clock; triage has one always.
+    """
 
     triage: str = Field("working_24h", description="First response and threshold decision, from receipt.")
     sign_off: str = Field("working_days 1", description="A second officer's sign-off, where it is asked for.")
+    advice: str = Field("working_days 5", description="Advice, where a consultation was decided; from receipt.")
+    first_meeting: str = Field("working_days 5", description="The first meeting on a referral, from receipt.")
     one_month: str = Field("calendar_months 1", description="Conclusion of a referral, from receipt.")
+    three_months: str = Field("calendar_months 3", description="The same.")
+    twelve_months: str = Field("calendar_months 12", description="The same.")
+    foster_investigation: str = Field(
+        "elapsed_days 21", description="The investigation of a foster carer, from receipt."
+    )
+    employer_report: str = Field(
+        "working_days 10", description="The employer's report, from the opening of its inquiry."
+    )
+    local: tuple[str, ...] = Field(
+        (),
+        description="An authority's own: panel: working_days 15 from referral (receipt, consultation, foster, employer).",
+    )
 
-    @field_validator("triage", "sign_off", "one_month")
+    @field_validator(*(name for name in FIELD if name != "triage"))
     @classmethod
     def _known_rule(cls, value: str) -> str:
+        if value:
+            Rule.parse(value)
+        return value
+
+    @field_validator("triage")
+    @classmethod
+    def _a_rule(cls, value: str) -> str:
         Rule.parse(value)
         return value
 
-    def rule(self, target: str) -> Rule:
-        return Rule.parse(getattr(self, target))
+    @field_validator("local")
+    @classmethod
+    def _known_clocks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        local_clocks(value)
+        return value
 
 
 class Reminders(_Section):
-    """When the desk is nudged, as offsets from the due time: -4h, 0, +1h, -7d."""
+    """When the desk is nudged, as offsets from the due time: -4h, 0, +1h, -7d; or somebody else: +1h manager, -1d owner."""
 
     triage: tuple[str, ...] = Field(("-4h", "0", "+1h"), description="")
     sign_off: tuple[str, ...] = Field(("-4h", "0"), description="")
+    advice: tuple[str, ...] = Field(("-1d", "0"), description="")
+    first_meeting: tuple[str, ...] = Field(("-1d", "0"), description="")
     one_month: tuple[str, ...] = Field(("-7d", "0", "+7d"), description="")
+    three_months: tuple[str, ...] = Field(("-14d", "0"), description="")
+    twelve_months: tuple[str, ...] = Field(("-28d", "0"), description="")
+    foster_investigation: tuple[str, ...] = Field(("-3d", "0"), description="")
+    employer_report: tuple[str, ...] = Field(("-1d", "0"), description="")
+    local: tuple[str, ...] = Field(("-1d", "0"), description="For each of an authority's own clocks.")
 
-    @field_validator("triage", "sign_off", "one_month")
+    @field_validator(*FIELD, "local")
     @classmethod
     def _known_offsets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         ReminderPlan.parse(value)
         return value
-
-    def plan(self, target: str) -> ReminderPlan:
-        return ReminderPlan.parse(getattr(self, target))
 
 
 class Triage(_Section):
@@ -461,6 +493,15 @@ class Settings(_Section):
     reminders: Reminders = Field(default_factory=Reminders)
     triage: Triage = Field(default_factory=Triage)
     intake: Intake = Field(default_factory=Intake)
+
+    def clocks(self) -> dict[str, Clock]:
+        """Every clock that is kept, by name."""
+        kept = {}
+        for name, usual in FIELD.items():
+            rule = getattr(self.targets, name)
+            if rule:
+                kept[name] = Clock(Rule.parse(rule), ReminderPlan.parse(getattr(self.reminders, name)), usual.start)
+        return kept | local_clocks(self.targets.local, ReminderPlan.parse(self.reminders.local))
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:

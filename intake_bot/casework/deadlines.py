@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlmodel import Session, col, select
 
+from intake_bot.casework.clocks import Start
 from intake_bot.casework.plan import plan
-from intake_bot.casework.practice import Practice
-from intake_bot.casework.targets import Due, due, explain, moved
+from intake_bot.casework.practice import ADVICE, FIRST_MEETING, Practice
+from intake_bot.casework.targets import Due, Rule, due, explain, moved
 from intake_bot.casework.vocabulary import DeadlineState, ReminderState
 from storage import audit
 from storage.ids import new_id
-from storage.tables import Case, Deadline, Reminder
+from storage.tables import AuditEntry, Case, Deadline, Reminder
 
 
 def start(
@@ -29,7 +31,7 @@ def start(
 
     With ``again`` one that the case had before, and that was ended, is started anew.
     """
-    reached = due(practice.rules[target], started_at, practice.calendar)
+    reached = due(practice.clocks[target].rule, started_at, practice.calendar)
     there = None
     if again:
         there = session.exec(
@@ -45,6 +47,41 @@ def start(
     session.flush()
     _plan_reminders(session, practice, deadline, reached, now=now, first=there is None)
     return deadline
+
+
+def start_all(session: Session, practice: Practice, case: Case, why: Start, *, now: datetime, actor: str) -> None:
+    """Start every clock that something starts; one that was met already, by what was done before, is not started again."""
+    for target in practice.started_by(why):
+        there = session.exec(
+            select(Deadline).where(col(Deadline.case_id) == case.id, col(Deadline.target) == target)
+        ).one_or_none()
+        if there is not None and there.state != DeadlineState.CANCELLED:
+            continue
+        started_at = case.received_at if why.runs_from_receipt else now
+        start(session, practice, case, target, started_at=started_at, now=now, again=True)
+        done_at = _done_before(session, case, target)
+        if done_at is not None:
+            meet(session, case, target, at=done_at, actor=actor, because="done_before")
+
+
+_DONE_BY: Mapping[str, tuple[str, ...]] = {ADVICE: ("advised", "replied"), FIRST_MEETING: ("meeting_recorded",)}
+"""The acts on the record that meet a target, where it is started after them."""
+
+
+def _done_before(session: Session, case: Case, target: str) -> datetime | None:
+    acts = _DONE_BY.get(target)
+    if acts is None:
+        return None
+    entry = session.exec(
+        select(AuditEntry)
+        .where(col(AuditEntry.chain) == case.id, col(AuditEntry.act).in_(acts))
+        .order_by(col(AuditEntry.seq))
+        .limit(1)
+    ).first()
+    if entry is None:
+        return None
+    held = entry.detail.get("held_at")
+    return datetime.fromisoformat(held) if held else entry.at
 
 
 def meet(session: Session, case: Case, target: str, *, at: datetime, actor: str, because: str) -> None:
@@ -115,7 +152,9 @@ def resume(
 
 def recount(session: Session, practice: Practice, deadline: Deadline, *, started_at: datetime, now: datetime) -> None:
     """Count a clock anew from another start, by today's rule, and plan its reminders anew. Pauses are not counted again."""
-    reached = due(practice.rules[deadline.target], started_at, practice.calendar)
+    clock = practice.clocks.get(deadline.target)
+    rule = clock.rule if clock else Rule.parse(deadline.rule.rpartition("/")[0])
+    reached = due(rule, started_at, practice.calendar)
     cancel_reminders(session, deadline, because="receipt_corrected")
     deadline.started_at, deadline.due_at, deadline.steps = started_at, reached.due_at, reached.to_json()
     deadline.rule, deadline.calendar = reached.rule, reached.calendar
@@ -139,7 +178,9 @@ def _plan_reminders(
     if not first:
         rows = session.exec(select(Reminder).where(col(Reminder.deadline_id) == deadline.id))
         there = {(row.kind, row.recipient, row.due_at): row for row in rows}
-    for planned in plan(reached, practice.plans[deadline.target], now):
+    clock = practice.clocks.get(deadline.target)
+    # A clock that the settings no longer keep runs to its end, and nudges nobody anew.
+    for planned in plan(reached, clock.plan, now) if clock else ():
         row = there.get((planned.kind, planned.to, planned.due_at))
         if row is None:
             row = Reminder(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from sqlmodel import Session, col, select
@@ -41,16 +41,18 @@ from intake_bot.casework.acts import (
     Transfer,
 )
 from intake_bot.casework.advise import advise
+from intake_bot.casework.clocks import Start
 from intake_bot.casework.conclude import conclude
-from intake_bot.casework.practice import ONE_MONTH, SIGN_OFF, TRIAGE, Practice
+from intake_bot.casework.practice import SIGN_OFF, TRIAGE, Practice
 from intake_bot.casework.retention import add_note
+from intake_bot.casework.sectors import FOSTERING
 from intake_bot.casework.views import latest_decision, may_see, opened_suggestion, suggestions
 from intake_bot.casework.vocabulary import UNDECIDED, DecisionKind, SignOff, Status
 from storage import audit
 from storage.ids import new_id
-from storage.tables import Case, DecisionRow
+from storage.tables import Case, DecisionRow, SuggestionRow
 from storage.vault import Place
-from triage.vocabulary import Category, Threshold
+from triage.vocabulary import Category, Flag, Threshold
 
 __all__ = ["UNDECIDED", "Done", "Refused", "perform", "problems"]
 
@@ -110,6 +112,17 @@ def _release(session: Session, practice: Practice, case: Case, act: Release, *, 
     case.officer, case.status = None, Status.NEW
     desk_queue.update_card(session, practice, case, now=now)
     return Done(f"{case.reference} is with nobody now.")
+
+
+def _starts(case: Case, act: Decide, suggestion: SuggestionRow | None) -> Iterator[Start]:
+    """What a decision starts."""
+    if act.decision is DecisionKind.CONSULTATION:
+        yield Start.CONSULTATION
+    if act.decision is DecisionKind.REFERRAL:
+        yield Start.REFERRAL
+        flags = suggestion.flags if suggestion is not None else ()
+        if case.sector == FOSTERING or Flag.FOSTER_CARER in flags:
+            yield Start.FOSTER
 
 
 _BELOW = frozenset({DecisionKind.CONSULTATION, DecisionKind.NO_FURTHER_ACTION})
@@ -255,12 +268,13 @@ def _decide(
     case.officer = case.officer or str(act.by)
     session.add(case)
     deadlines.meet(session, case, TRIAGE, at=at, actor=str(act.by), because="decided")
-    if act.decision is DecisionKind.REFERRAL:
-        deadlines.start(session, practice, case, ONE_MONTH, started_at=case.received_at, now=now, again=True)
+    for why in _starts(case, act, suggestion):
+        deadlines.start_all(session, practice, case, why, now=now, actor=str(act.by))
     case.sign_off = None
     if practice.sign_off_below_threshold and act.decision in _BELOW:
         case.sign_off = SignOff.PENDING
-        deadlines.start(session, practice, case, SIGN_OFF, started_at=now, now=now, again=True)
+        for target in practice.started_by(Start.SIGN_OFF):
+            deadlines.start(session, practice, case, target, started_at=now, now=now, again=True)
     audit.record(
         session,
         case.id,

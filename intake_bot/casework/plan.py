@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from intake_bot.casework.calendar import WorkingCalendar, aware_utc
@@ -132,11 +131,3 @@ def _still_true(behind: list[Moment], *, missed: bool) -> Moment | None:
 
 
 _FORM = re.compile(r"(?:0|(?P<sign>[+-])(?P<number>[1-9]\d{0,3})(?P<unit>[mhd]))(?: (?P<to>duty|owner|manager))?")
-
-DEFAULT_REMINDERS: Mapping[str, ReminderPlan] = MappingProxyType(
-    {
-        "triage": ReminderPlan.parse(("-4h", "0", "+1h")),
-        "sign_off": ReminderPlan.parse(("-4h", "0")),
-        "one_month": ReminderPlan.parse(("-7d", "0", "+7d")),
-    }
-)

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from intake_bot.casework.calendar import WorkingCalendar
+from intake_bot.casework.clocks import Clock, Start
 from intake_bot.casework.directory import DirectoryRules
 from intake_bot.casework.letters import Letters
-from intake_bot.casework.plan import ReminderPlan
-from intake_bot.casework.targets import Rule
 from intake_bot.casework.vocabulary import CaseOutcome
 from storage.vault import Vault
 
@@ -81,8 +80,8 @@ class Practice:
 
     vault: Vault
     calendar: WorkingCalendar
-    rules: Mapping[str, Rule]
-    plans: Mapping[str, ReminderPlan]
+    clocks: Mapping[str, Clock]
+    """Every clock that is kept, by name; ``triage`` is always among them."""
     letters: Letters
     reference_prefix: str
     address: str
@@ -98,6 +97,10 @@ class Practice:
     advice: AdviceRules = field(default_factory=AdviceRules)
     sign_off_below_threshold: bool = False
     """A decision below the threshold stands only once a second officer has agreed to it."""
+
+    def started_by(self, start: Start) -> tuple[str, ...]:
+        """The clocks that something starts."""
+        return tuple(name for name, clock in self.clocks.items() if clock.start is start)
 
     @property
     def own_addresses(self) -> tuple[str, ...]:

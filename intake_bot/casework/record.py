@@ -23,10 +23,11 @@ from intake_bot.casework.acts import (
     SetStrand,
     TellRegulator,
 )
+from intake_bot.casework.clocks import Start
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.practice import FIRST_MEETING, Practice
 from intake_bot.casework.retention import add_note
-from intake_bot.casework.vocabulary import ActionState, MeetingKind, Status
+from intake_bot.casework.vocabulary import ActionState, MeetingKind, Status, StrandKind
 from storage import audit
 from storage.ids import new_id
 from storage.tables import Action, Case, Meeting, Participant, Regulator, Strand
@@ -153,6 +154,8 @@ def strand(session: Session, practice: Practice, case: Case, act: SetStrand, *, 
         row = Strand(case_id=case.id, strand=act.strand, opened_at=now)
     row.closed_at = None if act.is_open else now
     session.add(row)
+    if act.strand is StrandKind.EMPLOYER:
+        _employers_clocks(session, practice, case, act, now=now)
     _put(
         session,
         practice,
@@ -165,6 +168,15 @@ def strand(session: Session, practice: Practice, case: Case, act: SetStrand, *, 
     )
     _in_progress(session, practice, case, now=now)
     return Done(f"The strand is {'open' if act.is_open else 'closed'} on {case.reference}.")
+
+
+def _employers_clocks(session: Session, practice: Practice, case: Case, act: SetStrand, *, now: datetime) -> None:
+    """The employer's inquiry opens and starts its clocks, or ends and meets them."""
+    if act.is_open:
+        deadlines.start_all(session, practice, case, Start.EMPLOYER, now=now, actor=str(act.by))
+        return
+    for target in (*practice.started_by(Start.EMPLOYER), *practice.started_by(Start.FOSTER)):
+        deadlines.meet(session, case, target, at=now, actor=str(act.by), because="inquiry_ended")
 
 
 def regulator(session: Session, practice: Practice, case: Case, act: TellRegulator, *, now: datetime) -> Done | Refused:

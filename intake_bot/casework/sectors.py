@@ -12,9 +12,10 @@ _SUFFIXES = (
     (".ofsted.gov.uk", "Ofsted"),
     (".gov.uk", "Council or government"),
 )
+FOSTERING = "Fostering"
 _WORDS = (
     (("nursery", "nurseries", "preschool", "pre-school", "childmind", "earlyyears", "early-years"), "Early years"),
-    (("foster",), "Fostering"),
+    (("foster",), FOSTERING),
     (("school", "academy", "primary", "secondary", "college", "sixthform"), "Education"),
     (("church", "mosque", "parish", "diocese", "temple", "synagogue", "gurdwara"), "Faith group"),
     (("football", "rugby", "cricket", "swim", "gymnast", "sport", "athletic", "judo", "karate", "dance"), "Sport"),

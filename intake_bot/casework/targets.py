@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
@@ -323,10 +322,6 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Count]], ...] = (
     (re.compile(r"working_days ([1-9]\d{0,2})"), lambda found: WorkingDays(int(found[1]))),
     (re.compile(r"calendar_months ([1-9]\d?)"), lambda found: CalendarMonths(int(found[1]))),
     (re.compile(r"elapsed_days ([1-9]\d{0,2})"), lambda found: ElapsedDays(int(found[1]))),
-)
-
-DEFAULT_RULES: Mapping[str, Rule] = MappingProxyType(
-    {"triage": Rule(WorkingHours(24)), "sign_off": Rule(WorkingDays(1)), "one_month": Rule(CalendarMonths(1))}
 )
 
 
