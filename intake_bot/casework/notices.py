@@ -23,7 +23,7 @@ class Voice:
 def sentence(notice: Notice, voice: Voice) -> str:
     """The notice in words."""
     about = voice.word(notice.reference) if notice.reference else "A case"
-    code = voice.word((notice.code or "no code").replace("_", " "))
+    code = voice.word(notice.code or "no code")
     owner = f"It is with {voice.officer(notice.owner)}." if notice.owner else "Nobody has claimed it."
     flags = f"{voice.alarm}URGENT ({', '.join(flag.label for flag in notice.urgent)}): " if notice.urgent else ""
     match notice.kind:

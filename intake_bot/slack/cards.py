@@ -176,7 +176,9 @@ def _remarks(card: CaseCard) -> list[str]:
 
 
 def _notice(notice: Notice, say: Say, name: Callable[[Actor], str]) -> str:
-    return sentence(notice, Voice(say, name, partial(mrkdwn, limit=_WORD), alarm=":rotating_light: "))
+    return sentence(
+        notice, Voice(say, name, lambda word: mrkdwn(word.replace("_", " "), _WORD), alarm=":rotating_light: ")
+    )
 
 
 def _choice(form: Form, card: CaseCard) -> Option:

@@ -65,6 +65,7 @@ FILLED: dict[str, tuple[CaseCard, dict[str, Any], Act]] = {
         {"to": "k1", "words": "Wait for us.", "original": ["yes"]},
         acts.Advise(C, ME, "dsl@school.example", "none", "Wait for us.", True),
     ),
+    "reply": (card(channel="slack"), {"words": "Wait for us."}, acts.Reply(C, ME, "Wait for us.")),
     "note": (card(), {"words": "Telephoned."}, acts.Note(C, ME, "Telephoned.")),
     "meeting": (
         card(**DECIDED),
