@@ -24,7 +24,7 @@ from fakes import sample_cases as cases
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.queue import Month, Overview, Queued, Which
 from intake_bot.casework.vocabulary import Status
-from intake_bot.slack import cards, consult, forms, home, modals
+from intake_bot.slack import act_forms, cards, consult, forms, home, modals
 from triage.vocabulary import Flag, Threshold
 
 LONDON = ZoneInfo("Europe/London")
@@ -154,8 +154,8 @@ def pictures() -> dict[str, tuple[str, int]]:
         "card-in-progress": (page(cards.card_blocks(decided, LONDON)), 370),
         "view": (modal(modals.view_modal(cases.view(), LONDON)), 800),
         "decide": (modal(modals.decide_modal(card)), 1150),
-        "conclude": (modal(forms.form_modal(forms.BY_NAME["conclude"], decided, now=NOW, zone=LONDON)), 430),
-        "meeting": (modal(forms.form_modal(forms.BY_NAME["meeting"], decided, now=NOW, zone=LONDON)), 560),
+        "conclude": (modal(forms.form_modal(act_forms.BY_NAME["conclude"], decided, now=NOW, zone=LONDON)), 430),
+        "meeting": (modal(forms.form_modal(act_forms.BY_NAME["meeting"], decided, now=NOW, zone=LONDON)), 560),
         "consult": (modal(consult.consult_modal()), 1080),
         "home": (page(shown_home["blocks"]), 670),
     }

@@ -27,7 +27,7 @@ from rich.text import Text
 from intake_bot import logs
 from intake_bot.casework import deadlines, officer, views
 from intake_bot.casework.acts import Claim, Decide
-from intake_bot.casework.desk import Actor, CaseCard, Notice, Posted
+from intake_bot.casework.desk import Actor, CaseCard, DeliveryFailed, Notice, Posted
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.vocabulary import DecisionKind, ReminderState
 from intake_bot.house import House, open_house
@@ -87,8 +87,7 @@ class DemoDesk:
         return Posted("demo", post_id)
 
     async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
-        """Nobody asks in Slack in this story."""
-        raise NotImplementedError
+        raise DeliveryFailed("no_slack", permanent=True)
 
     async def tell(self, actor: Actor, text: str) -> None:
         """Nobody presses a button twice in this story."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, or_, update
 from sqlmodel import Session, col, select
 
 from storage import audit
@@ -20,7 +20,7 @@ from storage.claims import CANCELLED, LEASED, PARKED, WAITING
 from storage.engine import Database
 from storage.keys import KeyProblem
 from storage.keystore import KeyGone, KeyStore, KeyUnknown
-from storage.outbox import Via
+from storage.outbox import Kind, Via
 from storage.tables import (
     Case,
     DecisionRow,
@@ -243,11 +243,13 @@ def _key_of_damaged(session: Session, raw: Raw) -> str | None:
     return key if key == raw.key_id and not shared else None
 
 
+_WORDS = or_(col(Outgoing.channel) == Via.MAIL, col(Outgoing.kind) == Kind.DIRECT)
+"""What is sealed under a case's key on its way out: letters, and what is said to somebody in Slack."""
+
+
 def _empty_letters(session: Session, vault: Vault, case_id: str) -> None:
     """Letters keep when they went, and lose everything else. One on its way just now may still arrive."""
-    letters = session.exec(
-        select(Outgoing).where(col(Outgoing.case_id) == case_id, col(Outgoing.channel) == Via.MAIL)
-    ).all()
+    letters = session.exec(select(Outgoing).where(col(Outgoing.case_id) == case_id, _WORDS)).all()
     for letter in letters:
         # It must open for whoever takes it: a row that does not would hold up those behind it.
         place = Place("outbox", letter.id, "content", case_id)
@@ -270,7 +272,7 @@ def _sweep_up(database: Database, vault: Vault, *, now: datetime) -> None:
     """What another worker had in hand while its case was purged, and has put back or added since, goes too."""
     purged = select(Case.id).where(col(Case.purged_at) > now - STRAGGLING)
     arrived = select(Spooled.case_id).where(col(Spooled.case_id).in_(purged)).distinct()
-    put_back = (col(Outgoing.case_id).in_(purged), col(Outgoing.channel) == Via.MAIL, col(Outgoing.state) == WAITING)
+    put_back = (col(Outgoing.case_id).in_(purged), _WORDS, col(Outgoing.state) == WAITING)
     with database.read() as session:
         late = session.exec(arrived).all()
         letters = session.exec(select(Outgoing.id).where(*put_back)).first()

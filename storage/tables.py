@@ -108,7 +108,7 @@ class Case(SQLModel, table=True):
     transferred_to: str | None = Field(default=None, max_length=100)
     escalated: str | None = Field(default=None, max_length=32)
     set_aside: str | None = Field(default=None, max_length=32)
-    merged_into: str | None = Field(default=None, max_length=26)
+    merged_into: str | None = Field(default=None, index=True, max_length=26)
     sign_off: str | None = Field(default=None, max_length=16)
     revision: int = 1
     desk_channel: str | None = Field(default=None, max_length=64)
@@ -147,7 +147,7 @@ class Participant(SQLModel, table=True):
 
     __tablename__ = "participants"
     case_id: str = Field(primary_key=True, foreign_key="cases.id", max_length=26)
-    address_key: str = Field(primary_key=True, max_length=64)
+    address_key: str = Field(primary_key=True, index=True, max_length=64)
     source: str = Field(max_length=16)
     added_at: datetime
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

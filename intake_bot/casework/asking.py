@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from intake_bot.casework.calendar import WorkingCalendar
@@ -31,12 +31,4 @@ def words(missing: Iterable[MissingDatum], *, no_names: bool, by: datetime, zone
         + "\n".join(lines)
         + f"\n\nPlease answer by {say_time(by, zone)}. If you do not know something, say so: do not ask the child or the "
         "adult about it."
-    )
-
-
-def default_due(calendar: WorkingCalendar, now: datetime, *, days: int = 7) -> datetime:
-    """A day for an action nobody gave a day to: the close of the working day a week on."""
-    day = (calendar.local(now) + timedelta(days=days)).date()
-    return calendar.instant_at(
-        day if calendar.is_working_day(day) else calendar.working_day_after(day), calendar.closes
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from intake_bot.casework import deadlines, desk_queue, retention
+from intake_bot.casework import deadlines, desk_queue, pausing, retention
 from intake_bot.casework.acts import Conclude, Done, Refused
 from intake_bot.casework.practice import ONE_MONTH, Practice
 from intake_bot.casework.views import latest_decision
@@ -36,6 +36,8 @@ def conclude(
     refusal = _refusal(session, case, act, now=now, at=at)
     if refusal is not None:
         return refusal
+    # What stood still counts for the targets that the conclusion meets.
+    pausing.end_pause(session, practice, case, now=now)
     note = retention.add_note(session, practice, case, "concluded", by=act.by, words=act.note, now=now)
     case.status, case.outcome, case.concluded_at = Status.CONCLUDED, act.outcome, at
     case.employer_action = act.employer_action

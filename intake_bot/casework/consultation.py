@@ -123,6 +123,8 @@ def talk(said: Mapping[str, Any], arrival: Mapping[str, Any], *, after: str | No
     thread = said.get("thread_ts")
     who = Actor("slack", f"{said['team']}/{said['user']}")
     words = str(said["text"])
+    if said.get("files"):
+        words = f"{words}\n[{said['files']} attached in Slack, and not here: ask for them by email]".strip()
     received: datetime = arrival["received_at"]
     return Incoming(
         id=arrival["id"],

@@ -15,7 +15,7 @@ from intake_bot.casework import deadlines, desk_queue
 from intake_bot.casework.acts import Done, Refused, Reply
 from intake_bot.casework.desk import SYSTEM, Actor, Posted
 from intake_bot.casework.practice import ADVICE, Practice
-from intake_bot.casework.vocabulary import Status
+from intake_bot.casework.vocabulary import CLOSED
 from storage import audit, outbox
 from storage.ids import new_id
 from storage.outbox import Kind, Via
@@ -124,7 +124,7 @@ def last_word(session: Session, practice: Practice, who: Actor) -> str | None:
             col(Message.channel) == CHANNEL,
             col(Message.direction) == "out",
             col(Message.rfc_key).is_not(None),
-            col(Case.status).not_in((Status.CONCLUDED, Status.NOT_A_CONSULTATION)),
+            col(Case.status).not_in(CLOSED),
         )
         .order_by(col(Message.received_at).desc(), col(Message.id).desc())
         .limit(1)

@@ -92,7 +92,7 @@ def meet(session: Session, case: Case, target: str, *, at: datetime, actor: str,
     deadline = session.exec(
         select(Deadline).where(col(Deadline.case_id) == case.id, col(Deadline.target) == target)
     ).one_or_none()
-    if deadline is None or deadline.met_at is not None:
+    if deadline is None or deadline.met_at is not None or deadline.state == DeadlineState.CANCELLED:
         return
     deadline.met_at = at
     deadline.state = DeadlineState.MISSED if at > deadline.due_at else DeadlineState.MET
@@ -120,7 +120,31 @@ def cancel(
         if deadline.state in (DeadlineState.RUNNING, DeadlineState.PAUSED):
             deadline.state = DeadlineState.CANCELLED
             session.add(deadline)
-            audit.record(session, case.id, at=at, actor=actor, act="target_cancelled", code=deadline.target)
+            audit.record(
+                session,
+                case.id,
+                at=at,
+                actor=actor,
+                act="target_cancelled",
+                code=deadline.target,
+                detail={"because": because},
+            )
+
+
+def ended_because(session: Session, case: Case, reasons: frozenset[str]) -> list[Deadline]:
+    """The clocks that were ended, where the last reason for it was one of these."""
+    last: dict[str | None, str] = {}
+    for code, detail in session.exec(
+        select(AuditEntry.code, AuditEntry.detail)
+        .where(col(AuditEntry.chain) == case.id, col(AuditEntry.act) == "target_cancelled")
+        .order_by(col(AuditEntry.seq))
+    ):
+        last[code] = detail.get("because", "")
+    return [
+        deadline
+        for deadline in of_case(session, case.id)
+        if deadline.state == DeadlineState.CANCELLED and last.get(deadline.target) in reasons
+    ]
 
 
 def restart(session: Session, practice: Practice, case: Case, deadline: Deadline, *, now: datetime, actor: str) -> None:

@@ -13,12 +13,14 @@ from intake_bot.casework.practice import TRIAGE, Practice
 from intake_bot.casework.references import free_reference
 from intake_bot.casework.retention import add_note
 from intake_bot.casework.views import may_see
-from intake_bot.casework.vocabulary import SetAside, Status
+from intake_bot.casework.vocabulary import CLOSED, UNDECIDED, SetAside, Status
 from storage import audit
 from storage.ids import new_id
 from storage.tables import Case, Link, Message, Participant, Raw, SuggestionRow
 from storage.vault import Place
 
+MERGED = "merged"
+"""Why the clocks of a merged case ended."""
 CONFIRMED, REJECTED, PROPOSED = "confirmed", "rejected", "proposed"
 
 
@@ -96,13 +98,13 @@ def merge(session: Session, practice: Practice, case: Case, act: Merge, *, now: 
         return Done(f"{case.reference} is merged already.", changed=False)
     if case.merged_into is not None or into.merged_into is not None:
         return Refused("One of them is merged already: name the case that it was merged into.")
-    if case.status not in (Status.NEW, Status.CLAIMED):
+    if case.status not in UNDECIDED:
         return Refused(f"{case.reference} is decided: merge the other case into this one.")
-    if into.status in (Status.CONCLUDED, Status.NOT_A_CONSULTATION) or into.purged_at is not None:
+    if into.status in CLOSED or into.purged_at is not None:
         return Refused(f"{into.reference} is closed: open it again first.")
     case.merged_into, case.status, case.set_aside = into.id, Status.NOT_A_CONSULTATION, SetAside.MERGED
     session.add(case)
-    deadlines.cancel(session, case, at=now, actor=str(act.by), because="merged")
+    deadlines.cancel(session, case, at=now, actor=str(act.by), because=MERGED)
     _copy_participants(session, practice, case, into, now=now)
     pair = session.get(Link, (case.id, into.id)) or Link(
         case_id=case.id, other_case_id=into.id, why="merged", created_at=now
@@ -124,7 +126,7 @@ def split(session: Session, practice: Practice, case: Case, act: Split, *, now: 
     """
     if not act.reason.strip():
         return Refused("Say which concern goes into the new case.")
-    if case.purged_at is not None or case.status in (Status.CONCLUDED, Status.NOT_A_CONSULTATION):
+    if case.purged_at is not None or case.status in CLOSED:
         return Refused(f"{case.reference} is closed: open it again first.")
     opening = session.exec(select(Message).where(col(Message.case_id) == case.id, col(Message.opened_case))).first()
     if opening is None:
@@ -150,7 +152,7 @@ def split(session: Session, practice: Practice, case: Case, act: Split, *, now: 
         restricted_to=case.restricted_to,
         category=case.category if case.category_by == "suggestion" else None,
         threshold=case.threshold if case.category_by == "suggestion" else None,
-        category_by="suggestion",
+        category_by=case.category_by if case.category_by == "suggestion" else None,
     )
     session.add(new)
     session.flush()

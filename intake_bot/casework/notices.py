@@ -47,7 +47,7 @@ def sentence(notice: Notice, voice: Voice) -> str:
             )
         case NoticeKind.JOINED:
             what = "another version of a message" if notice.code == "version" else "another message"
-            closed = " The case is concluded: see whether it must be taken up again."
+            closed = " The case is closed: see whether it must be taken up again."
             said = f"{flags}{about}: {what} has come. {owner}{closed if notice.code == 'concluded' else ''}"
         case NoticeKind.ESCALATED:
             said = f"{about} was escalated to a senior manager ({code})."

@@ -47,7 +47,7 @@ from intake_bot.casework.practice import SIGN_OFF, TRIAGE, Practice
 from intake_bot.casework.retention import add_note
 from intake_bot.casework.sectors import FOSTERING
 from intake_bot.casework.views import latest_decision, may_see, opened_suggestion, suggestions
-from intake_bot.casework.vocabulary import UNDECIDED, DecisionKind, SignOff, Status
+from intake_bot.casework.vocabulary import CLOSED, UNDECIDED, DecisionKind, SignOff, Status
 from storage import audit
 from storage.ids import new_id
 from storage.tables import Case, DecisionRow, SuggestionRow
@@ -55,8 +55,6 @@ from storage.vault import Place
 from triage.vocabulary import Category, Flag, Threshold
 
 __all__ = ["UNDECIDED", "Done", "Refused", "perform", "problems"]
-
-CLOSED = frozenset({Status.CONCLUDED, Status.NOT_A_CONSULTATION})
 
 
 def perform(

@@ -14,12 +14,11 @@ from sqlmodel import Session, col, select
 from intake_bot.casework.calendar import MIDNIGHT
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.practice import TRIAGE, Practice
-from intake_bot.casework.vocabulary import ActionState, DeadlineState, Status
+from intake_bot.casework.vocabulary import CLOSED, ActionState, DeadlineState, Status
 from storage.claims import PARKED
 from storage.tables import Action, Case, Deadline, Message, Spooled, SuggestionRow
 from triage.vocabulary import URGENT_FLAGS, Flag
 
-_CLOSED = (Status.CONCLUDED, Status.NOT_A_CONSULTATION)
 _TICKING = (DeadlineState.RUNNING, DeadlineState.MISSED)
 
 
@@ -132,7 +131,7 @@ def overview(session: Session, practice: Practice, actor: Actor, *, now: datetim
 
 
 def _is(which: Which, practice: Practice, actor: Actor, now: datetime) -> ColumnElement[bool]:
-    is_open = col(Case.status).not_in(_CLOSED)
+    is_open = col(Case.status).not_in(CLOSED)
     match which:
         case Which.UNCLAIMED:
             return col(Case.status) == Status.NEW

@@ -24,7 +24,7 @@ from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW,
 from intake_bot.casework.references import free_reference
 from intake_bot.casework.sectors import sector_of
 from intake_bot.casework.text_read import FULL_TEXT, NEW_WORDS, is_shortened
-from intake_bot.casework.vocabulary import DOCUMENT_FAULTS, Remark, Status
+from intake_bot.casework.vocabulary import CLOSED, DOCUMENT_FAULTS, Remark, Status
 from storage import audit, outbox, spool
 from storage.ids import REFERENCE_ALPHABET, REFERENCE_LENGTH, new_id
 from storage.outbox import Kind, Via
@@ -399,7 +399,7 @@ def _join_case(
             NoticeKind.JOINED,
             reference=case.reference,
             owner=Actor.parse(case.officer) if case.officer else None,
-            code="concluded" if case.status == Status.CONCLUDED else "version" if version_of else "joined",
+            code="concluded" if case.status in CLOSED else "version" if version_of else "joined",
             urgent=urgent,
         )
         desk_queue.post_notice(session, practice, notice, key=f"joined:{incoming.id}", now=now, case_id=case.id)
@@ -446,12 +446,15 @@ def _cases_named(session: Session, practice: Practice, incoming: Incoming) -> li
 
 
 def _followed(session: Session, case_ids: Collection[str]) -> list[str]:
-    """The same cases, each that was merged into another as that other one. A purged one is nobody's."""
-    merged = select(Case.id, Case.merged_into).where(
-        col(Case.id).in_(list(case_ids)), col(Case.merged_into).is_not(None)
-    )
-    into = dict(session.exec(merged).all())
-    return list(dict.fromkeys(into.get(case_id) or case_id for case_id in case_ids))
+    """The same cases, each that was merged into another as that other one, and so on to the last."""
+    followed = list(dict.fromkeys(case_ids))
+    for _ in range(MOST_MERGES):
+        merged = select(Case.id, Case.merged_into).where(col(Case.id).in_(followed), col(Case.merged_into).is_not(None))
+        into = dict(session.exec(merged).all())
+        if not into:
+            break
+        followed = list(dict.fromkeys(into.get(case_id) or case_id for case_id in followed))
+    return followed
 
 
 def _answered_keys(practice: Practice, incoming: Incoming) -> list[str]:
@@ -486,6 +489,8 @@ def _cases_of_the_thread(session: Session, practice: Practice, incoming: Incomin
     return [case_id for case_id in found if case_id is not None]
 
 
+MOST_MERGES = 10
+"""How far a chain of merged cases is followed: one leads to the next, and none in a circle."""
 MOST_SIBLINGS = 10
 """Links proposed for one thread: each sibling has links to those before it."""
 

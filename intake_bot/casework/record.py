@@ -27,7 +27,8 @@ from intake_bot.casework.clocks import Start
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.practice import FIRST_MEETING, Practice
 from intake_bot.casework.retention import add_note
-from intake_bot.casework.vocabulary import ActionState, MeetingKind, Status, StrandKind
+from intake_bot.casework.views import latest_decision
+from intake_bot.casework.vocabulary import CLOSED, ActionState, MeetingKind, Status, StrandKind
 from storage import audit
 from storage.ids import new_id
 from storage.tables import Action, Case, Meeting, Participant, Regulator, Strand
@@ -85,7 +86,7 @@ def action(session: Session, practice: Practice, case: Case, act: RecordAction, 
     """Something that somebody owes by a time; with an address they are reminded of it there."""
     if not act.words.strip():
         return Refused("Say what is to be done.")
-    if case.status in (Status.CONCLUDED, Status.NOT_A_CONSULTATION):
+    if case.status in CLOSED:
         return Refused(f"{case.reference} is closed: open it again first.")
     address_key = None
     if act.address.strip():
@@ -199,6 +200,9 @@ def correct_receipt(
         return Refused("Give the reason for the correction.")
     if act.received_at > now:
         return Refused("A receipt does not lie ahead.")
+    decision = latest_decision(session, case.id)
+    if decision is not None and act.received_at > decision.at:
+        return Refused("It was decided before that.")
     if act.received_at == case.received_at:
         return Done(f"{case.reference} was received then already.", changed=False)
     was, case.received_at = case.received_at, act.received_at

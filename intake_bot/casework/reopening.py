@@ -8,13 +8,15 @@ from sqlmodel import Session, col, select
 
 from intake_bot.casework import deadlines, desk_queue
 from intake_bot.casework.acts import Done, NotAConsultation, Refused, Reopen
+from intake_bot.casework.conclude import BECAUSE, MET_BY_CONCLUDING
+from intake_bot.casework.moving import MERGED
 from intake_bot.casework.practice import TRIAGE, Practice
 from intake_bot.casework.retention import add_note, review_at
-from intake_bot.casework.vocabulary import DeadlineState, SetAside, Status
+from intake_bot.casework.vocabulary import UNDECIDED, SetAside, Status
 from storage import audit
 from storage.tables import Case, Link
 
-_UNDECIDED = frozenset({Status.NEW, Status.CLAIMED})
+_ASIDE = "not_a_consultation"
 _DECIDED = frozenset({Status.DECIDED, Status.IN_PROGRESS})
 
 
@@ -28,12 +30,12 @@ def set_aside(
         return Refused("Say what it is.")
     if case.status == Status.NOT_A_CONSULTATION:
         return Done(f"{case.reference} is set aside already.", changed=False)
-    if case.status not in _UNDECIDED:
+    if case.status not in UNDECIDED:
         return Refused(f"{case.reference} is already decided: open the decision again first.")
     case.status, case.set_aside, case.concluded_at = Status.NOT_A_CONSULTATION, act.why, now
     case.review_at = review_at(practice.calendar, now, practice.retention.years(None))
     session.add(case)
-    deadlines.cancel(session, case, at=now, actor=str(act.by), because="not_a_consultation")
+    deadlines.cancel(session, case, at=now, actor=str(act.by), because=_ASIDE)
     note = (
         add_note(session, practice, case, "set_aside", by=act.by, words=act.note, now=now) if act.note.strip() else None
     )
@@ -78,10 +80,14 @@ def _unconclude(session: Session, practice: Practice, case: Case, act: Reopen, *
     ended = case.concluded_at
     case.status, case.outcome, case.employer_action = Status.IN_PROGRESS, None, None
     case.concluded_at = case.review_at = None
-    for deadline in deadlines.of_case(session, case.id):
-        # What the conclusion met or ended has its point again; what was met before it keeps that.
-        if deadline.state == DeadlineState.CANCELLED or (deadline.met_at is not None and deadline.met_at == ended):
-            deadlines.restart(session, practice, case, deadline, now=now, actor=str(act.by))
+    # What the conclusion met or ended has its point again; what was met or ended before it keeps that.
+    met = [
+        deadline
+        for deadline in deadlines.of_case(session, case.id)
+        if deadline.target in MET_BY_CONCLUDING and deadline.met_at is not None and deadline.met_at == ended
+    ]
+    for deadline in (*met, *deadlines.ended_because(session, case, frozenset({BECAUSE}))):
+        deadlines.restart(session, practice, case, deadline, now=now, actor=str(act.by))
 
 
 def _take_up(session: Session, practice: Practice, case: Case, act: Reopen, *, now: datetime) -> None:
@@ -93,6 +99,5 @@ def _take_up(session: Session, practice: Practice, case: Case, act: Reopen, *, n
             session.delete(pair)
     case.status = Status.CLAIMED if case.officer else Status.NEW
     case.set_aside = case.merged_into = case.concluded_at = case.review_at = None
-    for deadline in deadlines.of_case(session, case.id):
-        if deadline.state == DeadlineState.CANCELLED:
-            deadlines.restart(session, practice, case, deadline, now=now, actor=str(act.by))
+    for deadline in deadlines.ended_because(session, case, frozenset({_ASIDE, MERGED})):
+        deadlines.restart(session, practice, case, deadline, now=now, actor=str(act.by))

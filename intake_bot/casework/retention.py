@@ -21,7 +21,7 @@ from intake_bot.casework.calendar import WorkingCalendar
 from intake_bot.casework.desk import SYSTEM, Actor
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.practice import Practice
-from intake_bot.casework.vocabulary import DecisionKind, Remark, Status
+from intake_bot.casework.vocabulary import CLOSED, DecisionKind, Remark, Status
 from storage import audit, shredding
 from storage.ids import new_id
 from storage.tables import Case, Message, NoteRow
@@ -73,7 +73,7 @@ def due_for_review(session: Session, *, now: datetime) -> Iterator[DueForReview]
         .where(
             col(Case.review_at) <= now,
             col(Case.purged_at).is_(None),
-            col(Case.status) == Status.CONCLUDED,
+            col(Case.status).in_(CLOSED),
         )
         .order_by(col(Case.review_at), col(Case.id))
     )
@@ -175,7 +175,9 @@ def purge(
         return Done(f"{case.reference} is purged already.", changed=False)
     if case.hold:
         return Refused(f"{case.reference} is on legal hold.")
-    if case.status != Status.CONCLUDED or case.review_at is None:
+    if case.merged_into is not None:
+        return Refused(f"{case.reference} goes with the case that it was merged into.")
+    if case.status not in CLOSED or case.review_at is None:
         return Refused(f"{case.reference} is not concluded.")
     if case.review_at > now and why is not Why.EARLY:
         until = say_time(case.review_at, practice.calendar.zone)
@@ -206,7 +208,7 @@ def purge_due(
         .where(
             col(Case.review_at) <= now,
             col(Case.purged_at).is_(None),
-            col(Case.status) == Status.CONCLUDED,
+            col(Case.status).in_(CLOSED),
             col(Case.hold).is_(False),
         )
         .order_by(col(Case.review_at), col(Case.id))
@@ -260,7 +262,14 @@ def destroy(
     reason: str | None = None,
     now: datetime,
 ) -> None:
-    """Empty the case and put that on the record, in the caller's transaction. Whether it may be is the caller's to know."""
+    """Empty the case and put that on the record, in the caller's transaction. Whether it may be is the caller's to know.
+
+    What was merged into it goes with it: it is the same matter, and was kept for this one's sake.
+    """
+    merged = select(Case).where(col(Case.merged_into) == case.id, col(Case.purged_at).is_(None)).with_for_update()
+    for other in session.exec(merged).all():
+        if not other.hold:
+            destroy(session, practice, other, why, by=by, reason=reason, now=now)
     keys = shredding.shred(session, practice.vault, case, now=now)
     case.remarks = [*case.remarks, Remark.PURGED.value]
     note = None

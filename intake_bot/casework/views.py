@@ -111,7 +111,13 @@ def text_for_triage(practice: Practice, message: Message, suggestion: Suggestion
     return TextRead(text_read(*_parts(content, read)), content["subject"] or "", content["sender"], read)
 
 
+def standing_decision(session: Session, case: Case) -> DecisionRow | None:
+    """The decision that stands; None where none was made, or the last one was opened again."""
+    return latest_decision(session, case.id) if case.decision is not None else None
+
+
 def latest_decision(session: Session, case_id: str) -> DecisionRow | None:
+    """The last decision that was made, whether it still stands or not."""
     return session.exec(
         select(DecisionRow).where(col(DecisionRow.case_id) == case_id).order_by(col(DecisionRow.id).desc())
     ).first()
@@ -121,7 +127,7 @@ def card(session: Session, case: Case) -> CaseCard:
     """The case at one glance, without content. Its flags are those of all that came."""
     suggestion, later = suggestions(session, case.id)
     flags = {value for row in (*([suggestion] if suggestion else []), *later) for value in row.flags}
-    decision = latest_decision(session, case.id)
+    decision = standing_decision(session, case)
     arrived = (col(Message.case_id) == case.id, col(Message.direction) == "in")
     return CaseCard(
         case_id=case.id,
@@ -170,7 +176,7 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
     purged = f"Purged on {say_time(case.purged_at, practice.calendar.zone)}." if case.purged_at else ""
     suggestion, later = suggestions(session, case.id)
     made_from = {row.message_id: row for row in (*later, *([suggestion] if suggestion else []))}
-    decision = latest_decision(session, case.id)
+    decision = standing_decision(session, case)
     messages = []
     for row in _messages_of(session, case.id):
         content = _content(practice, row)
@@ -362,7 +368,7 @@ def parked_json(session: Session) -> list[dict[str, Any]]:
 def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any]:
     """The case with everything on it, for an officer. The caller records the access."""
     suggestion, later = suggestions(session, case.id)
-    decision = latest_decision(session, case.id)
+    decision = standing_decision(session, case)
     rows = deadlines.of_case(session, case.id)
     targets = {row.id: row.target for row in rows}
     reminders = session.exec(

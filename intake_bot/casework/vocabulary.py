@@ -23,6 +23,8 @@ class Status(StrEnum):
 
 
 UNDECIDED = frozenset({Status.NEW, Status.CLAIMED})
+CLOSED = frozenset({Status.CONCLUDED, Status.NOT_A_CONSULTATION})
+"""Nothing runs on such a case, and its content is kept until its review."""
 
 
 class DecisionKind(StrEnum):

@@ -23,7 +23,7 @@ from intake_bot.casework.acts import Act, Claim
 from intake_bot.casework.desk import Actor, CaseCard
 from intake_bot.casework.queue import Which
 from intake_bot.casework.vocabulary import UNDECIDED
-from intake_bot.slack import cards, consult, forms, home, modals
+from intake_bot.slack import act_forms, cards, consult, forms, home, modals
 from intake_bot.slack.acts import pack
 from intake_bot.slack.client import FAILURES, TRIGGER_GONE, error_code, failure, library_logger, make_client
 from intake_bot.slack.escape import clean, mrkdwn
@@ -44,6 +44,8 @@ COMMAND = "/lado"
 NOT_NOW = "That does not fit where the case stands any more: see its card."
 DECIDED_ALREADY = "This case is already decided: see View."
 
+_TYPED = frozenset({None, "file_share", "thread_broadcast", "me_message"})
+"""The kinds of messages that somebody typed; others say that something was edited, deleted or pinned."""
 _REFUSED = "intake_bot_refused"
 
 
@@ -202,7 +204,7 @@ class _Interactions:
 
     async def _show_more(self, body: Body) -> None:
         name, _, case_id = str(body["actions"][0]["selected_option"]["value"]).partition(":")
-        actor, form = _actor(body), forms.BY_NAME.get(name)
+        actor, form = _actor(body), act_forms.BY_NAME.get(name)
         if form is None or not await self._allowed(actor, name):
             await self._tell(body, NOT_AN_OFFICER)
             return
@@ -239,7 +241,7 @@ class _Interactions:
                 return forms.Prepared(form.fields)
 
     async def _form(self, body: Body, name: str) -> BoltResponse:
-        actor, view, form = _actor(body), body["view"], forms.BY_NAME.get(name)
+        actor, view, form = _actor(body), body["view"], act_forms.BY_NAME.get(name)
         subject = forms.subject_of(view)
         if form is None or not await self._allowed(actor, name):
             return _errors({_first_field(view): NOT_AN_OFFICER})
@@ -290,6 +292,8 @@ class _Interactions:
     async def _talk(self, body: Body) -> BoltResponse:
         said, team = body["event"], str(body["team_id"])
         kept = {name: said[name] for name in ("user", "text", "ts", "channel", "thread_ts") if name in said}
+        if said.get("files"):
+            kept["files"] = len(said["files"])
         # Slack may send one message under several event ids: it is the same by where and when it was said.
         key = _identity("talk", team, str(said["channel"]), str(said["ts"]))
         new = await self._ports.talk(key, json.dumps(kept | {"team": team}, sort_keys=True).encode())
@@ -330,8 +334,6 @@ class _Interactions:
             case "report":
                 overview, _ = await self._ports.overview(actor, (), 0)
                 return [cards.section(home.month_said(overview)).to_dict()]
-            case "rota":
-                return "No rota is set: whoever is free takes the case."
             case _:
                 return f"There is no {word}. Say help to see what there is."
 
@@ -430,7 +432,8 @@ def _kind(body: Body) -> tuple[str, str]:
             "type": "event_callback",
             "event": {"type": "message", "channel_type": "im", "user": str(), "text": str()} as said,
         }:
-            return ("message", "im") if not said.keys() & {"subtype", "bot_id", "hidden"} else ("", "")
+            typed = said.get("subtype") in _TYPED and not said.keys() & {"bot_id", "hidden"}
+            return ("message", "im") if typed else ("", "")
         case {"type": "block_actions", "actions": [{"action_id": str(action_id)}, *_]}:
             return "block_actions", action_id
         case {"type": "view_submission", "view": {"callback_id": str(callback_id)}}:

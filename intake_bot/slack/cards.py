@@ -27,8 +27,9 @@ from intake_bot.casework.desk import Actor, CaseCard, DueTime, Notice
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.notices import Voice, sentence, target_label
 from intake_bot.casework.vocabulary import UNDECIDED, DeadlineState, SignOff
+from intake_bot.slack.act_forms import FORMS
 from intake_bot.slack.escape import line, mrkdwn
-from intake_bot.slack.forms import FORMS, Form
+from intake_bot.slack.forms import Form
 from triage.vocabulary import URGENT_FLAGS, Flag
 
 CLAIM, VIEW, DECIDE = "claim", "view", "decide"

@@ -38,8 +38,8 @@ FIRST = (Which.OVERDUE, Which.DUE_TODAY, Which.UNCLAIMED, Which.MINE, Which.WAIT
 HELP = (
     "`/lado new` consult the designated officer\n"
     "`/lado queue` all open cases · `/lado due` due today and overdue · `/lado mine` with you\n"
-    "`/lado show LADO-26-XXXXXX` one case · `/lado search WORDS` the record\n"
-    "`/lado report` this month's figures · `/lado rota` who is on duty"
+    "`/lado show` and a reference: one case · `/lado search` and words: the record\n"
+    "`/lado report` this month's figures"
 )
 
 

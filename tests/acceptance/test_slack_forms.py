@@ -30,8 +30,8 @@ from intake_bot.casework.vocabulary import (
     Status,
     StrandKind,
 )
+from intake_bot.slack.act_forms import BY_NAME, FORMS
 from intake_bot.slack.acts import interpret
-from intake_bot.slack.forms import BY_NAME, FORMS
 from triage.vocabulary import Threshold
 
 ME = Actor("slack", f"T0TEAM/{ALEX}")

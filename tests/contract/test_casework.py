@@ -469,7 +469,7 @@ def test_what_joins_a_case_rings_a_bell_and_a_concluded_case_rings_louder(desk: 
     )
     desk.file(desk.incoming(**reply))
     (louder,) = (notice for notice in notices(desk) if notice.code == "concluded")
-    assert "The case is concluded" in notice_sentence(louder, desk.practice.calendar.zone)
+    assert "The case is closed" in notice_sentence(louder, desk.practice.calendar.zone)
 
 
 CALM = replace(SUGGESTION, threshold=Threshold.LOW_LEVEL, category=Category.CONDUCT, flags=(Flag.ONLINE,), evidence=())

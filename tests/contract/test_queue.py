@@ -6,12 +6,12 @@ from datetime import timedelta
 
 from conftest import FRIDAY_1640
 from contract.test_acts import MONDAY, WORDS, done, referred
-from contract.test_casework import AMINA, BEN, Desk, desk
+from contract.test_casework import AMINA, BEN, SUGGESTION, Desk, desk
 from intake_bot.casework.acts import Claim, Conclude, PauseCase, RecordAction, Restrict
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.queue import Overview, Which, overview, queued
 from intake_bot.casework.vocabulary import CaseOutcome, Owner, PauseReason
-from triage.vocabulary import Flag
+from triage.vocabulary import URGENT_FLAGS, Flag
 
 __all__ = ["desk"]
 
@@ -56,7 +56,7 @@ def test_the_soonest_due_comes_first_with_its_target_and_what_is_urgent(desk: De
         first, second = queued(session, desk.practice, Which.OPEN, AMINA, now=MONDAY, limit=2)
     assert (first.case_id, first.target, first.officer) == (new, "triage", None)
     assert (second.case_id, second.target) == (decided, "one_month")
-    assert first.urgent == tuple(flag for flag in first.urgent if isinstance(flag, Flag))
+    assert first.urgent == tuple(flag for flag in SUGGESTION.flags if flag in URGENT_FLAGS) == (Flag.INJURY,)
 
 
 def test_a_restricted_case_is_in_nobody_elses_list(desk: Desk) -> None:

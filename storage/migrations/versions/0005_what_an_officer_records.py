@@ -27,6 +27,8 @@ def upgrade() -> None:
     op.add_column("cases", sa.Column("set_aside", AutoString(length=32), nullable=True))
     op.add_column("cases", sa.Column("merged_into", AutoString(length=26), nullable=True))
     op.add_column("cases", sa.Column("sign_off", AutoString(length=16), nullable=True))
+    op.create_index("ix_participants_address_key", "participants", ["address_key"])
+    op.create_index("ix_cases_merged_into", "cases", ["merged_into"])
     op.create_table(
         "meetings",
         sa.Column("id", AutoString(length=26), nullable=False),
