@@ -49,6 +49,7 @@ def add_to(app: typer.Typer) -> None:
         ("regulator", regulator),
         ("facts", facts),
         ("correct-receipt", correct_receipt),
+        ("end-clock", end_clock),
         ("pause", pause),
         ("resume", resume),
         ("transfer", transfer),
@@ -241,6 +242,23 @@ def correct_receipt(
 
     when = moment_of(received)
     _do(config, data, case, by, lambda case_id, actor: CorrectReceipt(case_id, actor, when, reason))
+
+
+def end_clock(
+    case: CaseArgument,
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The clock, as explain names it.")],
+    why: Annotated[str, typer.Option("--why", help="met, no_clock (it does not fit the case) or restart.")],
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, for the record.")],
+    by: ByOption = None,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """End one clock of a case by hand, or let it run again."""
+    from intake_bot.casework.acts import EndClock
+    from intake_bot.casework.vocabulary import ClockEnd
+
+    word = _word(ClockEnd, why, "--why")
+    _do(config, data, case, by, lambda case_id, actor: EndClock(case_id, actor, target, word, note))
 
 
 def pause(

@@ -440,7 +440,9 @@ def explain(
     with opened_house(config, data) as house, found_case(house, case, write=False) as (session, row):
         found = [one for one in deadlines.of_case(session, row.id) if target in (None, one.target)]
         if not found:
-            failed(f"{row.reference} has no deadline {target}" if target else f"{row.reference} has no deadline")
+            kept = target is None or target in house.practice.clocks
+            why = "" if kept else ": the settings keep no such clock"
+            failed(f"{row.reference} has no deadline {target or ''}".rstrip() + why)
     for one in found:
         print(f"{one.target} ({one.state}): rule {one.rule}, calendar {one.calendar}")
         for sentence in deadlines.explained(one):

@@ -387,10 +387,7 @@ class CaseworkSection(_Section):
 
 
 class Targets(_Section):
-    """The clocks (docs/targets.md): working_24h | elapsed_24h | next_working_day HH:MM | working_days N | calendar_months N | ...
-
-    An empty rule is no clock; triage has one always.
-    """
+    """The clocks, each by a rule of docs/targets.md: working_days 5. An empty rule is no clock; triage has one always."""
 
     triage: str = Field("working_24h", description="First response and threshold decision, from receipt.")
     sign_off: str = Field("working_days 1", description="A second officer's sign-off, where it is asked for.")

@@ -11,6 +11,7 @@ from datetime import datetime
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.vocabulary import (
     CaseOutcome,
+    ClockEnd,
     DecisionKind,
     EmployerAction,
     Escalation,
@@ -292,6 +293,17 @@ class Reply:
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class EndClock:
+    """End one clock by hand, or let it run again."""
+
+    case_id: str
+    by: Actor
+    target: str
+    why: ClockEnd
+    note: str
+
+
 Act = (
     Claim
     | Release
@@ -320,6 +332,7 @@ Act = (
     | SetFacts
     | Advise
     | Reply
+    | EndClock
 )
 
 

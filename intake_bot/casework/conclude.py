@@ -8,15 +8,15 @@ from sqlmodel import Session
 
 from intake_bot.casework import deadlines, desk_queue, pausing, retention
 from intake_bot.casework.acts import Conclude, Done, Refused
-from intake_bot.casework.practice import ONE_MONTH, Practice
+from intake_bot.casework.practice import ADVICE, ONE_MONTH, Practice
 from intake_bot.casework.views import latest_decision
 from intake_bot.casework.vocabulary import CaseOutcome, DecisionKind, SignOff, Status
 from storage import audit
 from storage.tables import Case
 
 CONCLUDABLE = frozenset({Status.DECIDED, Status.IN_PROGRESS, Status.PAUSED})
-MET_BY_CONCLUDING = frozenset({ONE_MONTH, "three_months", "twelve_months"})
-"""Targets for the conclusion itself. What else still runs has lost its point."""
+MET_BY_CONCLUDING = frozenset({ADVICE, ONE_MONTH, "three_months", "twelve_months"})
+"""Targets for the conclusion itself; who consulted has an answer then at the latest. What else runs has lost its point."""
 BECAUSE = "concluded"
 
 

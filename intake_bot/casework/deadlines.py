@@ -118,17 +118,23 @@ def cancel(
             continue
         cancel_reminders(session, deadline, because=because)
         if deadline.state in (DeadlineState.RUNNING, DeadlineState.PAUSED):
-            deadline.state = DeadlineState.CANCELLED
-            session.add(deadline)
-            audit.record(
-                session,
-                case.id,
-                at=at,
-                actor=actor,
-                act="target_cancelled",
-                code=deadline.target,
-                detail={"because": because},
-            )
+            end(session, case, deadline, at=at, actor=actor, because=because)
+
+
+def end(session: Session, case: Case, deadline: Deadline, *, at: datetime, actor: str, because: str) -> None:
+    """End one clock that is not met, for a recorded reason."""
+    cancel_reminders(session, deadline, because=because)
+    deadline.state = DeadlineState.CANCELLED
+    session.add(deadline)
+    audit.record(
+        session,
+        case.id,
+        at=at,
+        actor=actor,
+        act="target_cancelled",
+        code=deadline.target,
+        detail={"because": because},
+    )
 
 
 def ended_because(session: Session, case: Case, reasons: frozenset[str]) -> list[Deadline]:

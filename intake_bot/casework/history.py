@@ -48,6 +48,7 @@ _ACTS: Mapping[str, str] = {
     "asked": "asked for something that {code} owes",
     "action_recorded": "recorded an action owed by {code}",
     "action_closed": "closed an action ({code})",
+    "clock_ended": "said of a clock by hand: {code}",
     "strand_opened": "opened the strand {code}",
     "strand_closed": "closed the strand {code}",
     "regulator_told": "recorded that a regulator was told ({code})",

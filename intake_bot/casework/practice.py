@@ -20,6 +20,8 @@ ADVICE = "advice"
 FIRST_MEETING = "first_meeting"
 SIGN_OFF = "sign_off"
 """A second officer's word on a decision below the threshold."""
+ENDED_BY_ACTS = frozenset({TRIAGE, SIGN_OFF})
+"""Clocks that deciding and signing off alone end, never a word by hand."""
 
 _BOUNCE = "b-"
 # No case's reply tag holds a hyphen.

@@ -15,6 +15,7 @@ from intake_bot.casework.acts import (
     CloseAction,
     CorrectReceipt,
     Done,
+    EndClock,
     Note,
     RecordAction,
     RecordMeeting,
@@ -25,10 +26,10 @@ from intake_bot.casework.acts import (
 )
 from intake_bot.casework.clocks import Start
 from intake_bot.casework.desk import Actor
-from intake_bot.casework.practice import FIRST_MEETING, Practice
+from intake_bot.casework.practice import ENDED_BY_ACTS, FIRST_MEETING, Practice
 from intake_bot.casework.retention import add_note
 from intake_bot.casework.views import latest_decision
-from intake_bot.casework.vocabulary import CLOSED, ActionState, MeetingKind, Status, StrandKind
+from intake_bot.casework.vocabulary import CLOSED, ActionState, ClockEnd, DeadlineState, MeetingKind, Status, StrandKind
 from storage import audit
 from storage.ids import new_id
 from storage.tables import Action, Case, Meeting, Participant, Regulator, Strand
@@ -178,6 +179,32 @@ def _employers_clocks(session: Session, practice: Practice, case: Case, act: Set
         return
     for target in (*practice.started_by(Start.EMPLOYER), *practice.started_by(Start.FOSTER)):
         deadlines.meet(session, case, target, at=now, actor=str(act.by), because="inquiry_ended")
+
+
+def end_clock(session: Session, practice: Practice, case: Case, act: EndClock, *, now: datetime) -> Done | Refused:
+    """One clock ended by hand. What a decision or a sign-off answers is ended by these alone."""
+    if not act.note.strip():
+        return Refused("Say why: it is the record of what the clock did.")
+    if act.target in ENDED_BY_ACTS:
+        return Refused("That clock is ended by deciding, or by signing off.")
+    if case.status in CLOSED:
+        return Refused(f"{case.reference} is closed.")
+    deadline = next((one for one in deadlines.of_case(session, case.id) if one.target == act.target), None)
+    if deadline is None:
+        return Refused(f"{case.reference} has no such clock.")
+    ended = deadline.met_at is not None or deadline.state == DeadlineState.CANCELLED
+    if ended is not (act.why is ClockEnd.RESTART):
+        return Done(f"That clock {'is ended' if ended else 'runs'} already.", changed=False)
+    by = str(act.by)
+    match act.why:
+        case ClockEnd.MET:
+            deadlines.meet(session, case, act.target, at=now, actor=by, because="by_hand")
+        case ClockEnd.NO_CLOCK:
+            deadlines.end(session, case, deadline, at=now, actor=by, because="no_clock")
+        case ClockEnd.RESTART:
+            deadlines.restart(session, practice, case, deadline, now=now, actor=by)
+    _put(session, practice, case, "clock_ended", by=act.by, words=act.note, now=now, code=f"{act.target}/{act.why}")
+    return Done(f"That clock {'runs again' if act.why is ClockEnd.RESTART else 'is ended'} on {case.reference}.")
 
 
 def regulator(session: Session, practice: Practice, case: Case, act: TellRegulator, *, now: datetime) -> Done | Refused:

@@ -130,6 +130,16 @@ class PauseReason(StrEnum):
     OTHER = "other"
 
 
+class ClockEnd(StrEnum):
+    """What an officer says of one clock."""
+
+    MET = "met"
+    NO_CLOCK = "no_clock"
+    """It does not fit the case."""
+    RESTART = "restart"
+    """It was ended wrongly, and runs again."""
+
+
 class RegulatorBody(StrEnum):
     """Who is told that somebody may be unsuitable."""
 
@@ -197,6 +207,8 @@ TARGET_LABELS: Mapping[str, str] = MappingProxyType(
         "one_month": "Conclusion within one month",
         "three_months": "Conclusion within three months",
         "twelve_months": "Conclusion within twelve months",
+        "foster_investigation": "Investigation of a foster carer",
+        "employer_report": "The employer's report",
     }
 )
 """The field's targets in words; one that an authority adds reads as its own name."""

@@ -11,6 +11,7 @@ from intake_bot.casework.vocabulary import (
     CLOSED,
     UNDECIDED,
     CaseOutcome,
+    ClockEnd,
     EmployerAction,
     Escalation,
     MeetingKind,
@@ -230,6 +231,24 @@ FORMS: tuple[Form, ...] = (
         lambda case, by, v: acts.CorrectReceipt(case, by, v["received"], v["reason"]),
         _open,
         about="Every clock that ran from the receipt is counted anew.",
+    ),
+    Form(
+        "end_clock",
+        "End a clock",
+        "Record",
+        (
+            Field("target", "Clock", Kind.CHOICE),
+            Field(
+                "why",
+                "It is",
+                Kind.RADIO,
+                (("met", "Done"), ("no_clock", "Not wanted for this case"), ("restart", "Ended wrongly: let it run")),
+                initial="met",
+            ),
+            Field("note", "Why", Kind.WORDS, hint=_NOTE.hint),
+        ),
+        lambda case, by, v: acts.EndClock(case, by, v["target"], ClockEnd(v["why"]), v["note"]),
+        _at_work,
     ),
     Form(
         "pause",

@@ -31,6 +31,7 @@ _NAMED: Mapping[str, type[Act]] = {
     "action": acts.RecordAction,
     "close_action": acts.CloseAction,
     "strand": acts.SetStrand,
+    "end_clock": acts.EndClock,
     "regulator": acts.TellRegulator,
     "pause": acts.PauseCase,
     "resume": acts.ResumeCase,

@@ -232,6 +232,8 @@ class _Interactions:
         match form.name:
             case "accept":
                 return forms.prepared_acceptance(form, card)
+            case "end_clock":
+                return forms.prepared_clocks(form, card)
             case "close_action":
                 return forms.prepared_actions(form, await self._ports.open_actions(card.case_id, actor))
             case "ask" | "advise" | "action":

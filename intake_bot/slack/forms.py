@@ -32,6 +32,8 @@ from slack_sdk.models.views import View
 
 from intake_bot.casework.acts import Act
 from intake_bot.casework.desk import Actor, CaseCard
+from intake_bot.casework.notices import target_label
+from intake_bot.casework.practice import ENDED_BY_ACTS
 from intake_bot.slack.escape import line
 from intake_bot.slack.kit import TITLE, VALUE, chosen, facts, field_value, made_view, option, plain
 from intake_bot.slack.ports import Writing
@@ -118,6 +120,14 @@ def prepared_actions(form: Form, actions: tuple[tuple[str, str], ...]) -> Prepar
     if not actions:
         return "Nothing is owed on this case."
     return Prepared(_with(form.fields, "action", options=tuple((one, line(what, 140)) for one, what in actions[:100])))
+
+
+def prepared_clocks(form: Form, card: CaseCard) -> Prepared | str:
+    """The clocks that can be ended by hand; a sentence where there are none."""
+    clocks = tuple((one.target, target_label(one.target)) for one in card.due if one.target not in ENDED_BY_ACTS)
+    if not clocks:
+        return "No clock of this case can be ended by hand."
+    return Prepared(_with(form.fields, "target", options=clocks[:100]))
 
 
 def prepared_writing(form: Form, writing: Writing, zone: ZoneInfo) -> Prepared | str:

@@ -15,9 +15,11 @@ from fakes import sample_cases as cases
 from fakes.fake_slack import ALEX, SAM, VISITOR, FakeSlack
 from intake_bot.casework import acts
 from intake_bot.casework.acts import Act
-from intake_bot.casework.desk import Actor, CaseCard
+from intake_bot.casework.desk import Actor, CaseCard, DueTime
 from intake_bot.casework.vocabulary import (
     CaseOutcome,
+    ClockEnd,
+    DeadlineState,
     EmployerAction,
     Escalation,
     MeetingKind,
@@ -93,6 +95,11 @@ FILLED: dict[str, tuple[CaseCard, dict[str, Any], Act]] = {
         card(),
         {"received": NOON["day"], "received_time": NOON["hour"], "reason": "They telephoned."},
         acts.CorrectReceipt(C, ME, AT_NOON, "They telephoned."),
+    ),
+    "end_clock": (
+        card(**DECIDED, due=(DueTime("panel", AT_NOON, DeadlineState.RUNNING),)),
+        {"target": "panel", "why": "no_clock", "note": "No panel."},
+        acts.EndClock(C, ME, "panel", ClockEnd.NO_CLOCK, "No panel."),
     ),
     "pause": (
         card(**DECIDED),

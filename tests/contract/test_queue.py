@@ -55,7 +55,7 @@ def test_the_soonest_due_comes_first_with_its_target_and_what_is_urgent(desk: De
     with desk.database.read() as session:
         first, second = queued(session, desk.practice, Which.OPEN, AMINA, now=MONDAY, limit=2)
     assert (first.case_id, first.target, first.officer) == (new, "triage", None)
-    assert (second.case_id, second.target) == (decided, "one_month")
+    assert (second.case_id, second.target) == (decided, "first_meeting")
     assert first.urgent == tuple(flag for flag in SUGGESTION.flags if flag in URGENT_FLAGS) == (Flag.INJURY,)
 
 

@@ -288,7 +288,7 @@ def test_a_hold_keeps_it_until_an_officer_lifts_it(office: Office) -> None:
     assert not office.hold(filed, lift=True).changed
     assert isinstance(office.hold(filed), officer.Refused)
     entries = office.rows(AuditEntry, col(AuditEntry.chain) == filed.case_id)
-    acts = [entry.act for entry in sorted(entries, key=lambda entry: entry.seq)]
+    acts = [entry.act for entry in sorted(entries, key=lambda entry: entry.seq) if entry.act != "target_met"]
     assert acts[acts.index("held") :] == ["held", "concluded", "hold_lifted", "purged"]
     assert CANARY not in dump(office.database)
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from targets_page import UNHURRIED, moment, rows
 
 from intake_bot.casework.calendar import WorkingCalendar
-from intake_bot.casework.plan import DEFAULT_REMINDERS, Moment, PlannedReminder, Recipient, ReminderPlan, plan
-from intake_bot.casework.targets import DEFAULT_RULES, Due, Rule, due
+from intake_bot.casework.clocks import FIELD
+from intake_bot.casework.plan import Moment, PlannedReminder, Recipient, ReminderPlan, plan
+from intake_bot.casework.targets import Due, Rule, due
 
 TRIAGE = due(Rule.parse("working_24h"), moment("Fri 27 Nov 2026 16:40"), WorkingCalendar())
 OFFSETS = st.sampled_from(["-7d", "-1d", "-4h", "-30m", "0", "+1h", "+7d"])
@@ -65,13 +66,12 @@ def test_seen_early_enough_every_nudge_is_planned_at_its_own_time(reminders: Rem
 
 def test_the_defaults_for_a_receipt() -> None:
     received = moment("Fri 27 Nov 2026 16:40")
-    month = due(DEFAULT_RULES["one_month"], received, WorkingCalendar())
-    assert [(one.kind, one.to, one.due_at) for one in plan(month, DEFAULT_REMINDERS["one_month"], received)] == [
+    month = due(FIELD["one_month"].rule, received, WorkingCalendar())
+    assert [(one.kind, one.to, one.due_at) for one in plan(month, FIELD["one_month"].plan, received)] == [
         (Moment.BEFORE, Recipient.DUTY, moment("Sun 20 Dec 2026 16:40")),
         (Moment.AT, Recipient.DUTY, moment("Sun 27 Dec 2026 16:40")),
         (Moment.AFTER, Recipient.DUTY, moment("Sun 3 Jan 2027 16:40")),
     ]
-    assert DEFAULT_REMINDERS.keys() == DEFAULT_RULES.keys()
 
 
 def test_each_recipient_has_a_plan_of_their_own() -> None:
@@ -110,10 +110,10 @@ def test_the_same_reminder_twice_is_refused() -> None:
 
 def test_a_now_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="without a zone"):
-        plan(TRIAGE, DEFAULT_REMINDERS["triage"], datetime(2026, 11, 27, 16, 40))
+        plan(TRIAGE, FIELD["triage"].plan, datetime(2026, 11, 27, 16, 40))
 
 
 def test_times_are_utc() -> None:
     reached = Due.from_json(TRIAGE.to_json())
-    planned = plan(reached, DEFAULT_REMINDERS["triage"], moment("Fri 27 Nov 2026 16:40"))
+    planned = plan(reached, FIELD["triage"].plan, moment("Fri 27 Nov 2026 16:40"))
     assert all(one.due_at.tzinfo is UTC for one in planned)

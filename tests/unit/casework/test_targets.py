@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from targets_page import LONDON, TEXT, UNHURRIED, moment, rows
 
 from intake_bot.casework.calendar import WorkingCalendar
+from intake_bot.casework.clocks import FIELD
 from intake_bot.casework.targets import (
     ALLOWED_FORMS,
-    DEFAULT_RULES,
     Due,
     ElapsedHours,
     NextWorkingDay,
@@ -95,7 +95,7 @@ class TestWhateverIsReceived:
     def test_the_default_is_never_due_on_a_day_off_but_at_the_midnight_that_ends_a_day_worked(
         self, received: datetime, calendar: WorkingCalendar
     ) -> None:
-        local = calendar.local(due(DEFAULT_RULES["triage"], received, calendar).due_at)
+        local = calendar.local(due(FIELD["triage"].rule, received, calendar).due_at)
         if local.time() == time(0):
             assert calendar.is_working_day(local.date() - timedelta(days=1))
         else:
@@ -250,10 +250,16 @@ class TestWords:
         assert all(form in str(refused.value) for form in ALLOWED_FORMS)
 
     def test_the_defaults(self) -> None:
-        assert {target: rule.name for target, rule in DEFAULT_RULES.items()} == {
+        assert {target: clock.rule.name for target, clock in FIELD.items()} == {
             "triage": "working_24h/1",
             "sign_off": "working_days 1/1",
+            "advice": "working_days 5/1",
+            "first_meeting": "working_days 5/1",
             "one_month": "calendar_months 1/1",
+            "three_months": "calendar_months 3/1",
+            "twelve_months": "calendar_months 12/1",
+            "foster_investigation": "elapsed_days 21/1",
+            "employer_report": "working_days 10/1",
         }
         assert Rule(NextWorkingDay(time(16), day_more=True)).words == "next_working_day 16:00 +1"
 
