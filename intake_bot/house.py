@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -155,6 +156,8 @@ def make_practice(settings: Settings, vault: Vault) -> Practice:
         vault=vault,
         calendar=office.calendar(),
         clocks=settings.clocks(),
+        unclaimed_after=timedelta(minutes=settings.reminders.unclaimed_minutes) or None,
+        nudges_in_office_hours=settings.reminders.in_office_hours,
         letters=make_letters(settings),
         reference_prefix=settings.service.reference_prefix,
         address=settings.mail.address,

@@ -430,7 +430,7 @@ class Targets(_Section):
 class Reminders(_Section):
     """When the desk is nudged, as offsets from the due time: -4h, 0, +1h, -7d; or somebody else: +1h manager, -1d owner."""
 
-    triage: tuple[str, ...] = Field(("-4h", "0", "+1h"), description="")
+    triage: tuple[str, ...] = Field(("-4h", "0", "+1h manager"), description="")
     sign_off: tuple[str, ...] = Field(("-4h", "0"), description="")
     advice: tuple[str, ...] = Field(("-1d", "0"), description="")
     first_meeting: tuple[str, ...] = Field(("-1d", "0"), description="")
@@ -440,6 +440,12 @@ class Reminders(_Section):
     foster_investigation: tuple[str, ...] = Field(("-3d", "0"), description="")
     employer_report: tuple[str, ...] = Field(("-1d", "0"), description="")
     local: tuple[str, ...] = Field(("-1d", "0"), description="For each of an authority's own clocks.")
+    in_office_hours: bool = Field(
+        True, description="They come when somebody is there, save what is urgent; false: by day and by night."
+    )
+    unclaimed_minutes: int = Field(
+        60, ge=0, le=10_000, description="Office minutes after which the manager hears of an unclaimed case; 0: never."
+    )
 
     @field_validator(*FIELD, "local")
     @classmethod

@@ -94,6 +94,16 @@ class WorkingCalendar:
                 return opening
             day += _DAY
 
+    def office_time_after(self, instant: datetime, length: timedelta) -> datetime:
+        """When the office will have been open for ``length`` since ``instant``, in UTC."""
+        at = instant if self.office_open_at(instant) else self.next_opening(instant)
+        while True:
+            closes = self.instant_at(self.local(at).date(), self.closes)
+            if closes - at >= length:
+                return aware_utc(at + length)
+            length -= closes - at
+            at = self.next_opening(closes)
+
     def answer_by(self, due_at: datetime) -> datetime:
         """By when a referrer is told that a person will answer, in UTC.
 

@@ -45,7 +45,7 @@ def _clock(rule: str, start: Start, *reminders: str) -> Clock:
 
 FIELD: Mapping[str, Clock] = MappingProxyType(
     {
-        "triage": _clock("working_24h", Start.RECEIPT, "-4h", "0", "+1h"),
+        "triage": _clock("working_24h", Start.RECEIPT, "-4h", "0", "+1h manager"),
         "sign_off": _clock("working_days 1", Start.SIGN_OFF, "-4h", "0"),
         "advice": _clock("working_days 5", Start.CONSULTATION, "-1d", "0"),
         "first_meeting": _clock("working_days 5", Start.REFERRAL, "-1d", "0"),

@@ -8,13 +8,14 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from intake_bot.casework.clocks import Start
-from intake_bot.casework.plan import plan
-from intake_bot.casework.practice import ADVICE, FIRST_MEETING, Practice
+from intake_bot.casework.plan import UNCLAIMED, Recipient, plan
+from intake_bot.casework.practice import ADVICE, FIRST_MEETING, TRIAGE, Practice
 from intake_bot.casework.targets import Due, Rule, due, explain, moved
 from intake_bot.casework.vocabulary import DeadlineState, ReminderState
 from storage import audit
 from storage.ids import new_id
-from storage.tables import AuditEntry, Case, Deadline, Reminder
+from storage.tables import AuditEntry, Case, Deadline, Reminder, SuggestionRow
+from triage.vocabulary import URGENT_FLAGS
 
 
 def start(
@@ -185,7 +186,7 @@ def recount(session: Session, practice: Practice, deadline: Deadline, *, started
     clock = practice.clocks.get(deadline.target)
     rule = clock.rule if clock else Rule.parse(deadline.rule.rpartition("/")[0])
     reached = due(rule, started_at, practice.calendar)
-    cancel_reminders(session, deadline, because="receipt_corrected")
+    cancel_reminders(session, deadline, because="receipt_corrected", but=UNCLAIMED)
     deadline.started_at, deadline.due_at, deadline.steps = started_at, reached.due_at, reached.to_json()
     deadline.rule, deadline.calendar = reached.rule, reached.calendar
     match deadline.state:
@@ -210,7 +211,8 @@ def _plan_reminders(
         there = {(row.kind, row.recipient, row.due_at): row for row in rows}
     clock = practice.clocks.get(deadline.target)
     # A clock that the settings no longer keep runs to its end, and nudges nobody anew.
-    for planned in plan(reached, clock.plan, now) if clock else ():
+    office = None if not practice.nudges_in_office_hours or _is_urgent(session, deadline) else practice.calendar
+    for planned in plan(reached, clock.plan, now, office) if clock else ():
         row = there.get((planned.kind, planned.to, planned.due_at))
         if row is None:
             row = Reminder(
@@ -227,11 +229,70 @@ def _plan_reminders(
         session.add(row)
 
 
-def cancel_reminders(session: Session, deadline: Deadline, *, because: str) -> int:
-    """Cancel what still waits, for a recorded reason; how many that was."""
+def _is_urgent(session: Session, deadline: Deadline) -> bool:
+    """Whether a first response is wanted by day and by night. What is counted in weeks waits for the morning."""
+    if deadline.target != TRIAGE:
+        return False
+    found = session.exec(select(SuggestionRow.flags).where(col(SuggestionRow.case_id) == deadline.case_id)).all()
+    return any(flag in URGENT_FLAGS for flags in found for flag in flags)
+
+
+def watch_unclaimed(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:
+    """Plan that the manager hears of it, where nobody takes the case."""
+    if practice.unclaimed_after is None:
+        return
+    deadline = session.exec(
+        select(Deadline).where(
+            col(Deadline.case_id) == case.id, col(Deadline.target) == TRIAGE, col(Deadline.met_at).is_(None)
+        )
+    ).one_or_none()
+    if deadline is None:
+        return
+    due_at = practice.calendar.office_time_after(now, practice.unclaimed_after)
+    reminder = session.exec(
+        select(Reminder).where(
+            col(Reminder.deadline_id) == deadline.id, col(Reminder.kind) == UNCLAIMED, col(Reminder.due_at) == due_at
+        )
+    ).one_or_none() or Reminder(
+        id=new_id(now),
+        case_id=case.id,
+        deadline_id=deadline.id,
+        kind=UNCLAIMED,
+        recipient=Recipient.MANAGER,
+        due_at=due_at,
+        state=ReminderState.WAITING,
+    )
+    if reminder.state == ReminderState.CANCELLED:
+        # Taken and given back out of hours: it comes at the same time as before.
+        reminder.state, reminder.cancelled_because = ReminderState.WAITING, None
+    session.add(reminder)
+
+
+def somebody_has_it(session: Session, case: Case) -> None:
+    """The case is taken: the manager need not hear that nobody has it."""
+    rows = session.exec(
+        select(Reminder)
+        .where(
+            col(Reminder.case_id) == case.id,
+            col(Reminder.kind) == UNCLAIMED,
+            col(Reminder.state) == ReminderState.WAITING,
+        )
+        .with_for_update()
+    ).all()
+    for reminder in rows:
+        reminder.state, reminder.cancelled_because = ReminderState.CANCELLED, "claimed"
+        session.add(reminder)
+
+
+def cancel_reminders(session: Session, deadline: Deadline, *, because: str, but: str = "") -> int:
+    """Cancel what still waits, save one kind, for a recorded reason; how many that was."""
     waiting = session.exec(
         select(Reminder)
-        .where(col(Reminder.deadline_id) == deadline.id, col(Reminder.state) == ReminderState.WAITING)
+        .where(
+            col(Reminder.deadline_id) == deadline.id,
+            col(Reminder.state) == ReminderState.WAITING,
+            col(Reminder.kind) != but,
+        )
         .with_for_update()
     ).all()
     for reminder in waiting:

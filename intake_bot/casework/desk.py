@@ -182,6 +182,8 @@ class Notice:
     """A fixed word for what went wrong, for alerts."""
     urgent: tuple[Flag, ...] = ()
     """What a duty officer must see first of a message that joined."""
+    to: str = "duty"
+    """Whom a reminder is for: the duty desk, the owner of the case, or the manager."""
 
 
 @dataclass(frozen=True, slots=True)

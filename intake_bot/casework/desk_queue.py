@@ -133,6 +133,7 @@ def notice_to_json(notice: Notice) -> dict[str, Any]:
         "count": notice.count,
         "code": notice.code,
         "urgent": [flag.value for flag in notice.urgent],
+        "to": notice.to,
     }
 
 
@@ -149,4 +150,5 @@ def notice_from_json(data: dict[str, Any]) -> Notice:
         code=data["code"],
         # Absent from what a version before put there.
         urgent=tuple(Flag(value) for value in data.get("urgent", ())),
+        to=data.get("to", "duty"),
     )

@@ -161,6 +161,7 @@ def split(session: Session, practice: Practice, case: Case, act: Split, *, now: 
     _copy_participants(session, practice, case, new, now=now)
     session.add(Link(case_id=new.id, other_case_id=case.id, state=CONFIRMED, why="split", created_at=now))
     deadlines.start(session, practice, new, TRIAGE, started_at=new.received_at, now=now)
+    deadlines.watch_unclaimed(session, practice, new, now=now)
     note = add_note(session, practice, new, "split_from", by=act.by, words=act.reason, now=now)
     audit.record(
         session,

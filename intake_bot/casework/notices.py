@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from intake_bot.casework.desk import Actor, Notice, NoticeKind
+from intake_bot.casework.plan import UNCLAIMED, Recipient
 from intake_bot.casework.vocabulary import TARGET_LABELS
 
 
@@ -18,6 +19,8 @@ class Voice:
     officer: Callable[[Actor], str]
     word: Callable[[str], str] = str
     alarm: str = ""
+    manager: str = "For the manager"
+    """How the manager is called upon."""
 
 
 def sentence(notice: Notice, voice: Voice) -> str:
@@ -66,6 +69,9 @@ def _reminder(notice: Notice, voice: Voice, about: str, owner: str) -> str:
     verb = {"before": "is due", "at": "is due now:", "after": "was due"}.get(notice.moment or "", "is due")
     when = voice.time(notice.due_at) if notice.due_at else "soon"
     late = " (This reminder comes late.)" if notice.late else ""
+    about = f"{voice.manager}: {about}" if notice.to == Recipient.MANAGER else about
+    if notice.moment == UNCLAIMED:
+        return f"{about} has waited and nobody has claimed it: {target} is due {when}.{late}"
     return f"{about}: {target} {verb} {when}. {owner}{late}"
 
 

@@ -96,6 +96,7 @@ def _claim(session: Session, practice: Practice, case: Case, act: Claim, *, now:
     if case.status not in UNDECIDED:
         return Refused(f"{case.reference} is already decided.")
     case.officer, case.status = str(by), Status.CLAIMED
+    deadlines.somebody_has_it(session, case)
     audit.record(session, case.id, at=now, actor=str(by), act="claimed")
     desk_queue.update_card(session, practice, case, now=now)
     return Done(f"{case.reference} is with you.")
@@ -109,6 +110,7 @@ def _release(session: Session, practice: Practice, case: Case, act: Release, *, 
         return Refused(f"{case.reference} is already decided.")
     audit.record(session, case.id, at=now, actor=str(by), act="released", detail={"from": case.officer})
     case.officer, case.status = None, Status.NEW
+    deadlines.watch_unclaimed(session, practice, case, now=now)
     desk_queue.update_card(session, practice, case, now=now)
     return Done(f"{case.reference} is with nobody now.")
 
@@ -136,6 +138,7 @@ def _hand_over(session: Session, practice: Practice, case: Case, act: HandOver, 
     if case.status == Status.NEW:
         case.status = Status.CLAIMED
     session.add(case)
+    deadlines.somebody_has_it(session, case)
     note = None
     if act.note.strip():
         note = add_note(session, practice, case, "handed_over", by=act.by, words=act.note, now=now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -19,6 +19,17 @@ class Moment(StrEnum):
     BEFORE = "before"
     AT = "at"
     AFTER = "after"
+
+
+UNCLAIMED = "unclaimed"
+"""The kind of a reminder that nobody has taken a case."""
+CLAIM = "claim"
+"""What that one is of, where reminders are listed: no clock of its own, but the first hour of the first response."""
+
+
+def of_what(kind: str, target: str) -> str:
+    """What a reminder is of, in lists."""
+    return CLAIM if kind == UNCLAIMED else target
 
 
 class Recipient(StrEnum):
@@ -99,7 +110,9 @@ class PlannedReminder:
     due_at: datetime
 
 
-def plan(due: Due, reminders: ReminderPlan, now: datetime) -> tuple[PlannedReminder, ...]:
+def plan(
+    due: Due, reminders: ReminderPlan, now: datetime, office: WorkingCalendar | None = None
+) -> tuple[PlannedReminder, ...]:
     """The reminders to wait for, soonest first, as seen at ``now``.
 
     What lies ahead of ``now`` is planned as it is. A late start (a referral decided after three weeks, mail read after an
@@ -108,9 +121,63 @@ def plan(due: Due, reminders: ReminderPlan, now: datetime) -> tuple[PlannedRemin
     - The deadline is ahead: the last "before", unless a later "before" still comes to the same recipient.
     - The deadline is reached or missed: "at", or where the plan has none, the last "after" that is behind. No "before".
 
+    With ``office`` they come when people can act (:func:`when_somebody_is_there`); without, for what cannot wait, by day and
+    by night. Of those that then fall together each recipient gets the one that tells the truth at that time.
+
     Raises ValueError for a ``now`` without a zone.
     """
     now = aware_utc(now)
+    planned = _at_their_times(due, reminders, now)
+    if office is not None:
+        planned = _together(due, (_moved(one, due, office, now) for one in planned))
+    order = list(Moment)
+    return tuple(sorted(planned, key=lambda one: (one.due_at, order.index(one.kind), one.to)))
+
+
+LAST_HOUR = timedelta(hours=1)
+
+
+def when_somebody_is_there(at: datetime, due_at: datetime, office: WorkingCalendar) -> datetime:
+    """When a nudge that is meant for ``at`` comes, in UTC, for a target at ``due_at``.
+
+    In office hours, then. Out of them, and before or at the target: an hour before the office last closed, where the target
+    falls before it opens again, for there is no later time to act in; else when it opens. After the target: when it opens.
+    """
+    if office.office_open_at(at):
+        return at
+    opens = office.next_opening(at)
+    return _last_hour(at, office) if at <= due_at <= opens else opens
+
+
+def _last_hour(at: datetime, office: WorkingCalendar) -> datetime:
+    """An hour before the last closing before ``at``, or that day's opening where the day is shorter."""
+    day = office.local(at).date()
+    while not office.is_working_day(day) or office.instant_at(day, office.closes) > at:
+        day -= timedelta(days=1)
+    return max(office.instant_at(day, office.opens), office.instant_at(day, office.closes) - LAST_HOUR)
+
+
+def _moved(one: PlannedReminder, due: Due, office: WorkingCalendar, now: datetime) -> PlannedReminder:
+    at = when_somebody_is_there(one.due_at, due.due_at, office)
+    if at < now:
+        # The time to bring it forward to has passed: then as soon as somebody is there.
+        at = now if office.office_open_at(now) else office.next_opening(now)
+    return replace(one, due_at=at)
+
+
+def _together(due: Due, moved: Iterable[PlannedReminder]) -> set[PlannedReminder]:
+    at_once: dict[tuple[Recipient, datetime], list[Moment]] = {}
+    for one in moved:
+        at_once.setdefault((one.to, one.due_at), []).append(one.kind)
+    return {PlannedReminder(_truest(kinds, missed=due.due_at <= at), to, at) for (to, at), kinds in at_once.items()}
+
+
+def _truest(kinds: list[Moment], *, missed: bool) -> Moment:
+    order = (Moment.AT, Moment.AFTER, Moment.BEFORE) if missed else (Moment.BEFORE, Moment.AT, Moment.AFTER)
+    return min(kinds, key=order.index)
+
+
+def _at_their_times(due: Due, reminders: ReminderPlan, now: datetime) -> set[PlannedReminder]:
     planned: set[PlannedReminder] = set()
     for recipient in Recipient:
         timed = sorted((offset.from_due(due), offset.moment) for offset in reminders.offsets if offset.to is recipient)
@@ -120,8 +187,7 @@ def plan(due: Due, reminders: ReminderPlan, now: datetime) -> tuple[PlannedRemin
         is_repeated = overdue is Moment.BEFORE and any(moment is Moment.BEFORE for _, moment in ahead)
         if overdue is not None and not is_repeated:
             planned.add(PlannedReminder(overdue, recipient, now))
-    order = list(Moment)
-    return tuple(sorted(planned, key=lambda one: (one.due_at, order.index(one.kind), one.to)))
+    return planned
 
 
 def _still_true(behind: list[Moment], *, missed: bool) -> Moment | None:

@@ -100,6 +100,11 @@ class Practice:
     sign_off_below_threshold: bool = False
     """A decision below the threshold stands only once a second officer has agreed to it."""
 
+    unclaimed_after: timedelta | None = None
+    """Office time after which the manager hears of a case that nobody has taken; None: never."""
+    nudges_in_office_hours: bool = True
+    """Reminders come when somebody is there, save what is urgent."""
+
     def started_by(self, start: Start) -> tuple[str, ...]:
         """The clocks that something starts."""
         return tuple(name for name, clock in self.clocks.items() if clock.start is start)

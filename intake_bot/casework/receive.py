@@ -301,6 +301,7 @@ def _open_case(
         detail={"message": incoming.id, "received_at": incoming.received_at.isoformat()},
     )
     triage_due = deadlines.start(session, practice, case, TRIAGE, started_at=incoming.received_at, now=now)
+    deadlines.watch_unclaimed(session, practice, case, now=now)
     told_us = incoming.channel == PHONE and incoming.answer_to is None
     refusal = None if incoming.asker or told_us else _no_acknowledgement(session, practice, incoming, now=now)
     if incoming.asker is not None:

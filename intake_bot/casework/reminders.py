@@ -9,6 +9,7 @@ from sqlmodel import Session, col, select
 
 from intake_bot.casework import desk_queue
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
+from intake_bot.casework.plan import UNCLAIMED, Moment, of_what
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import DeadlineState, ReminderState
 from storage import audit
@@ -88,7 +89,8 @@ def send_due(
             kind=NoticeKind.REMINDER,
             reference=case.reference,
             target=deadline.target,
-            moment=reminder.kind,
+            moment=_said(reminder.kind, now, deadline.due_at),
+            to=reminder.recipient,
             due_at=deadline.due_at,
             late=late,
             owner=Actor.parse(case.officer) if case.officer else None,
@@ -102,14 +104,14 @@ def send_due(
             at=now,
             actor=str(SYSTEM),
             act="reminder_sent",
-            code=f"{deadline.target}/{reminder.kind}",
+            code=f"{of_what(reminder.kind, deadline.target)}/{reminder.kind}",
             detail={"reminder": reminder.id, "late": late},
         )
         sent.append(
             Sent(
                 reminder_id=reminder.id,
                 case=case.reference,
-                deadline=deadline.target,
+                deadline=of_what(reminder.kind, deadline.target),
                 kind=reminder.kind,
                 to=reminder.recipient,
                 due_at=reminder.due_at,
@@ -118,6 +120,15 @@ def send_due(
             )
         )
     return sent
+
+
+def _said(kind: str, now: datetime, due_at: datetime) -> str:
+    """What a reminder says of the time: one that was moved to office hours, or comes late, says what is true by then."""
+    if kind == UNCLAIMED:
+        return kind
+    if now < due_at:
+        return Moment.BEFORE
+    return Moment.AFTER if kind == Moment.BEFORE or now - due_at > LATE_AFTER else kind
 
 
 def notice_key(reminder_id: str) -> str:

@@ -101,3 +101,5 @@ def _take_up(session: Session, practice: Practice, case: Case, act: Reopen, *, n
     case.set_aside = case.merged_into = case.concluded_at = case.review_at = None
     for deadline in deadlines.ended_because(session, case, frozenset({_ASIDE, MERGED})):
         deadlines.restart(session, practice, case, deadline, now=now, actor=str(act.by))
+    if case.officer is None:
+        deadlines.watch_unclaimed(session, practice, case, now=now)

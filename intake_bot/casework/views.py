@@ -13,6 +13,7 @@ from intake_bot.casework import deadlines
 from intake_bot.casework.desk import Actor, CaseCard, CaseView, DecisionView, DueTime, MessageView
 from intake_bot.casework.history import history
 from intake_bot.casework.letters import say_time
+from intake_bot.casework.plan import of_what
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.text_read import FULL_TEXT, NEW_WORDS, Parts, located, parts_read, text_read
 from intake_bot.casework.vocabulary import (
@@ -392,7 +393,9 @@ def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any
         ],
         "decision": decision_json(practice, decision) if decision else None,
         "deadlines": [deadline_json(row) for row in rows],
-        "reminders": [reminder_json(row, case.reference, targets[row.deadline_id]) for row in reminders],
+        "reminders": [
+            reminder_json(row, case.reference, of_what(row.kind, targets[row.deadline_id])) for row in reminders
+        ],
         "notes": notes,
         "actions": [action_json(row, words) for row in _of_case(session, Action, case.id)],
         "meetings": [meeting_json(row, words) for row in _of_case(session, Meeting, case.id)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -97,9 +97,9 @@ def acts_offered(card: CaseCard) -> tuple[str, ...]:
     return (VIEW, DECIDE) if card.officer else (CLAIM, VIEW, DECIDE)
 
 
-def notice_blocks(notice: Notice, zone: ZoneInfo) -> list[dict[str, Any]]:
-    """A notice as Block Kit. A reminder mentions whoever has the case."""
-    return [section(_notice(notice, partial(date_token, zone=zone), who)).to_dict()]
+def notice_blocks(notice: Notice, zone: ZoneInfo, managers: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """A notice as Block Kit. A reminder mentions whoever has the case, and the managers where it is for them."""
+    return [section(_notice(notice, partial(date_token, zone=zone), who, _mentioned(managers))).to_dict()]
 
 
 def notice_text(notice: Notice, zone: ZoneInfo) -> str:
@@ -176,10 +176,21 @@ def _remarks(card: CaseCard) -> list[str]:
     return remarks
 
 
-def _notice(notice: Notice, say: Say, name: Callable[[Actor], str]) -> str:
-    return sentence(
-        notice, Voice(say, name, lambda word: mrkdwn(word.replace("_", " "), _WORD), alarm=":rotating_light: ")
-    )
+_FOR_THE_MANAGER = "For the manager"
+_SLACK_ID = re.compile(r"[SUW][A-Z0-9]{2,20}")
+
+
+def _mentioned(managers: Iterable[str]) -> str:
+    """The managers that the settings name: user ids, TEAM/USER, user groups."""
+    ids = [one for name in sorted(managers) if _SLACK_ID.fullmatch(one := name.rpartition("/")[2])]
+    return " ".join(f"<!subteam^{one}>" if one.startswith("S") else f"<@{one}>" for one in ids) or _FOR_THE_MANAGER
+
+
+def _notice(notice: Notice, say: Say, name: Callable[[Actor], str], manager: str = _FOR_THE_MANAGER) -> str:
+    def word(text: str) -> str:
+        return mrkdwn(text.replace("_", " "), _WORD)
+
+    return sentence(notice, Voice(say, name, word, alarm=":rotating_light: ", manager=manager))
 
 
 def _choice(form: Form, card: CaseCard) -> Option:

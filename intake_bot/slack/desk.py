@@ -46,7 +46,12 @@ class SlackDesk:
 
     async def post_notice(self, notice: Notice, post_id: str, *, look_first: bool) -> Posted:
         zone = self._settings.zone
-        return await self._post(notice_text(notice, zone), notice_blocks(notice, zone), post_id, look_first=look_first)
+        return await self._post(
+            notice_text(notice, zone),
+            notice_blocks(notice, zone, self._settings.managers),
+            post_id,
+            look_first=look_first,
+        )
 
     async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
         """Somebody's own conversation with the app, which is opened where there is none."""

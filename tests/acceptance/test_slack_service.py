@@ -91,10 +91,14 @@ def test_a_case_from_card_to_decision(slack: SlackProcess, tmp_path: Path) -> No
     case = the_case(house)
     assert case["decision"]["by"] == f"slack:T0TEAM/{SAM}"
     assert case["decision"]["reason"] == REASONS
-    assert {d["target"]: d["state"] for d in case["deadlines"]} == {"triage": "met", "one_month": "running"}
+    referral = ("first_meeting", "one_month", "three_months", "twelve_months")
+    assert {d["target"]: d["state"] for d in case["deadlines"]} == {"triage": "met"} | dict.fromkeys(
+        referral, "running"
+    )
     assert {(r["deadline"], r["state"]) for r in case["reminders"]} == {
         ("triage", "cancelled"),
-        ("one_month", "waiting"),
+        ("claim", "cancelled"),
+        *((target, "waiting") for target in referral),
     }
     acts = [(entry["act"], entry["actor"]) for entry in case["audit"]]
     assert ("content_seen", f"slack:T0TEAM/{ALEX}") in acts

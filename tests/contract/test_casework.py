@@ -17,6 +17,7 @@ from conftest import FRIDAY_1640
 from intake_bot.casework import agreement, desk_queue, full_reading, officer, receive, reminders, views
 from intake_bot.casework.acts import Claim, Conclude, Decide, Release
 from intake_bot.casework.desk import Actor, Notice, NoticeKind
+from intake_bot.casework.plan import ReminderPlan
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.receive import Filed, Incoming
 from intake_bot.casework.vocabulary import CaseOutcome, DecisionKind
@@ -133,7 +134,10 @@ class Desk:
 
 @pytest.fixture
 def desk(database: Database, practice: Practice) -> Desk:
-    return Desk(database, practice)
+    # The manager's reminders have tests of their own (test_clocks): here are the duty desk's alone.
+    triage = replace(practice.clocks["triage"], plan=ReminderPlan.parse(("-4h", "0", "+1h")))
+    clocks = {**practice.clocks, "triage": triage}
+    return Desk(database, replace(practice, clocks=clocks, unclaimed_after=None))
 
 
 def referral(case_id: str | None, by: Actor = AMINA) -> Decide:

@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from contract.test_acts import WORDS, done, refused
-from contract.test_casework import AMINA, FRIDAY_1640, Desk, desk, referral
+from contract.test_casework import AMINA, FRIDAY_1640, Desk, desk, notices, referral
 from intake_bot.casework import views
-from intake_bot.casework.acts import EndClock, RecordMeeting, Reopen, SetFacts, SetStrand
+from intake_bot.casework.acts import Claim, EndClock, RecordMeeting, Release, Reopen, SetFacts, SetStrand
 from intake_bot.casework.clocks import FIELD, local_clocks
+from intake_bot.casework.plan import UNCLAIMED, Recipient
 from intake_bot.casework.vocabulary import ClockEnd, DecisionKind, MeetingKind, StrandKind
 from storage.tables import Case
 
@@ -98,3 +99,28 @@ def test_an_authority_adds_clocks_and_switches_others_off(desk: Desk) -> None:
     found = clocks(desk, decided(desk))
     assert "first_meeting" not in found
     assert found["panel"] == "running"
+
+
+def test_the_manager_hears_of_a_case_that_nobody_takes_and_not_of_one_that_somebody_took(desk: Desk) -> None:
+    desk.practice = replace(desk.practice, unclaimed_after=timedelta(hours=1))
+    left, taken, back = (desk.opened().case_id or "" for _ in range(3))
+    done(desk, Claim(taken, AMINA), now=FRIDAY_1640 + timedelta(minutes=1))
+    for act in (Claim(back, AMINA), Release(back, AMINA), Claim(back, AMINA), Release(back, AMINA)):
+        done(desk, act, now=FRIDAY_1640)
+    monday = FRIDAY_1640 + timedelta(days=2, hours=17)
+    assert desk.tick(monday - timedelta(seconds=1)) == []
+    assert desk.tick(monday) == [("claim", UNCLAIMED, "sent")] * 2
+    told = [one for one in notices(desk) if one.moment == UNCLAIMED]
+    assert {one.to for one in told} == {Recipient.MANAGER}
+    assert {one.reference for one in told} == {shown(desk, one)["case"] for one in (left, back)}
+
+
+def test_what_is_not_urgent_waits_for_office_hours(desk: Desk) -> None:
+    calm = desk.file(desk.incoming(), None).case_id or ""
+    urgent = desk.opened().case_id or ""
+    times = {
+        case_id: [one["due_at"] for one in shown(desk, case_id)["reminders"] if one["kind"] == "after"]
+        for case_id in (calm, urgent)
+    }
+    assert set(times[calm]) == {"2026-12-01T09:00:00Z"}
+    assert set(times[urgent]) == {"2026-11-30T17:40:00Z"}

@@ -14,7 +14,7 @@ from targets_page import UNHURRIED, moment, rows
 
 from intake_bot.casework.calendar import WorkingCalendar
 from intake_bot.casework.clocks import FIELD
-from intake_bot.casework.plan import Moment, PlannedReminder, Recipient, ReminderPlan, plan
+from intake_bot.casework.plan import Moment, PlannedReminder, Recipient, ReminderPlan, plan, when_somebody_is_there
 from intake_bot.casework.targets import Due, Rule, due
 
 TRIAGE = due(Rule.parse("working_24h"), moment("Fri 27 Nov 2026 16:40"), WorkingCalendar())
@@ -117,3 +117,45 @@ def test_times_are_utc() -> None:
     reached = Due.from_json(TRIAGE.to_json())
     planned = plan(reached, FIELD["triage"].plan, moment("Fri 27 Nov 2026 16:40"))
     assert all(one.due_at.tzinfo is UTC for one in planned)
+
+
+OFFICE = WorkingCalendar()
+
+
+@pytest.mark.parametrize(("meant", "target", "comes", "because"), [cells for _, cells in rows("Meant for")])
+def test_the_page_of_office_hours(meant: str, target: str, comes: str, because: str) -> None:
+    assert because
+    assert when_somebody_is_there(moment(meant), moment(target), OFFICE) == moment(comes)
+
+
+@UNHURRIED
+@given(PLANS, NOWS)
+def test_in_office_hours_none_comes_when_nobody_is_there_none_twice_at_once_and_none_untrue(
+    reminders: ReminderPlan, now: datetime
+) -> None:
+    planned = plan(TRIAGE, reminders, now, OFFICE)
+    assert all(one.due_at >= now and OFFICE.office_open_at(one.due_at) for one in planned)
+    assert len({(one.to, one.due_at) for one in planned}) == len(planned)
+    assert {one.to for one in planned} == {one.to for one in plan(TRIAGE, reminders, now)}
+    for one in planned:
+        assert one.kind is not Moment.AFTER or one.due_at > TRIAGE.due_at
+
+
+def test_what_cannot_be_brought_forward_any_more_comes_at_once_or_when_the_office_opens() -> None:
+    reached = due(Rule.parse("elapsed_24h"), moment("Fri 27 Nov 2026 16:40"), OFFICE)
+    reminders = ReminderPlan.parse(["-4h", "0", "+1h"])
+    assert plan(reached, reminders, moment("Fri 27 Nov 2026 16:40"), OFFICE) == (
+        PlannedReminder(Moment.BEFORE, Recipient.DUTY, moment("Fri 27 Nov 2026 16:40")),
+        PlannedReminder(Moment.AFTER, Recipient.DUTY, moment("Mon 30 Nov 2026 09:00")),
+    )
+    at_night = due(Rule.parse("elapsed_24h"), moment("Sat 28 Nov 2026 10:00"), OFFICE)
+    assert plan(at_night, reminders, moment("Sat 28 Nov 2026 10:00"), OFFICE) == (
+        PlannedReminder(Moment.AT, Recipient.DUTY, moment("Mon 30 Nov 2026 09:00")),
+    )
+
+
+def test_office_time_runs_over_nights_and_weekends() -> None:
+    hour = timedelta(hours=1)
+    assert OFFICE.office_time_after(moment("Fri 27 Nov 2026 16:40"), hour) == moment("Mon 30 Nov 2026 09:40")
+    assert OFFICE.office_time_after(moment("Sat 28 Nov 2026 10:00"), hour) == moment("Mon 30 Nov 2026 10:00")
+    assert OFFICE.office_time_after(moment("Fri 27 Nov 2026 16:00"), hour) == moment("Fri 27 Nov 2026 17:00")
