@@ -151,3 +151,19 @@ def test_what_joins_and_is_urgent_says_so_first():
     )
     calm = notice_text(replace(notice, urgent=()), LONDON)
     assert calm == "LADO-26-7QK3M: another message has come. Nobody has claimed it."
+
+
+def test_what_is_for_the_manager_calls_upon_those_that_the_settings_name():
+    notice = Notice(
+        NoticeKind.REMINDER,
+        "LADO-26-7KMQ4D",
+        "triage",
+        "unclaimed",
+        cases.DUE,
+        to="manager",
+    )
+    shown = words(notice_blocks(notice, LONDON, ["T0TEAM/U0MANAGER", "S0GROUP", "<!channel>"]))
+    assert "<!subteam^S0GROUP> <@U0MANAGER>: LADO-26-7KMQ4D has waited and nobody has claimed it" in shown
+    assert "channel" not in shown
+    assert "For the manager: LADO-26-7KMQ4D" in words(notice_blocks(notice, LONDON))
+    assert notice_text(notice, LONDON).startswith("For the manager: ")
