@@ -83,7 +83,7 @@ async def test_a_tick_as_at_another_time_touches_nobody_s_lease_and_postpones_no
         assert first is not None
         letter_id, due_at = letter.id, first.due_at
     sent, undelivered = await tick(opened, now=due_at, clock=lambda: FRIDAY_1640)
-    assert ([one.kind for one in sent], undelivered) == (["before"], 0)
+    assert ([one.kind for one in sent], undelivered) == (["unclaimed"], 0)
     with opened.database.read() as session:
         letter = session.get_one(Outgoing, letter_id)
         assert (letter.state, letter.lease_by) == ("leased", "the service")
