@@ -149,18 +149,25 @@ def action(
     ] = "",
     done: Annotated[str | None, typer.Option("--done", metavar="ID", help="The action of this id is done.")] = None,
     cancel: Annotated[str | None, typer.Option("--cancel", metavar="ID", help="It is no longer wanted.")] = None,
+    stop: Annotated[
+        str | None, typer.Option("--stop-chasing", metavar="ID", help="It is owed still; send no more about it.")
+    ] = None,
     by: ByOption = None,
     config: ConfigOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
     """Record what somebody owes by a day, or close it."""
-    from intake_bot.casework.acts import CloseAction, RecordAction
+    from intake_bot.casework.acts import CloseAction, RecordAction, StopChasing
     from intake_bot.casework.vocabulary import Owner
 
     closing = done or cancel
     if closing is not None:
         is_done = done is not None
         _do(config, data, case, by, lambda case_id, actor: CloseAction(case_id, actor, closing.upper(), is_done))
+        return
+    if stop is not None:
+        which = stop.upper()
+        _do(config, data, case, by, lambda case_id, actor: StopChasing(case_id, actor, which))
         return
     whose = _word(Owner, owner, "--owner")
     when = moment_of(due) if due else now_utc() + timedelta(days=7)

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 DELAY_TOLD_AFTER = timedelta(hours=1)
 """A letter that has not left for so long is told to the desk, once a day for each cause."""
 
+FAULTS = 3
+"""Tries of what fails by a fault of ours, as a notice that cannot be put in words; then it is parked, and the desk told."""
+
 
 class _Pointless(Exception):
     """What was to be done has been overtaken: a newer card update is on its way."""
@@ -70,13 +73,14 @@ class DeliveryWorker:
             await asyncio.to_thread(self._failed, parcel, failure)
         except Exception:  # a fault in rendering one row must not stop the others
             log.exception("could not deliver %s", parcel.id)
-            await asyncio.to_thread(self._failed, parcel, DeliveryFailed("fault"))
+            given_up = parcel.tries + 1 >= FAULTS
+            await asyncio.to_thread(self._failed, parcel, DeliveryFailed("fault", permanent=given_up))
         else:
             await asyncio.to_thread(self._delivered, parcel, posted)
 
     async def _deliver(self, parcel: Parcel) -> Posted | None:
         match parcel.kind:
-            case Kind.ACKNOWLEDGEMENT:
+            case Kind.ACKNOWLEDGEMENT | Kind.CHASER:
                 await self._send_mail(parcel)
                 return None
             case Kind.ADVICE:
@@ -182,6 +186,9 @@ class DeliveryWorker:
                 notice = Notice(NoticeKind.DELIVERY_DELAYED, code=failure.code)
                 key = f"delayed:{failure.code}:{now:%Y-%m-%d}"
                 desk_queue.post_notice(session, self.practice, notice, key=key, now=now)
+            if parked and parcel.kind is Kind.NOTICE and parcel.content.get("kind") != NoticeKind.PARKED:
+                notice = Notice(NoticeKind.PARKED, code=f"notice_{failure.code}"[:60])
+                desk_queue.post_notice(session, self.practice, notice, key=f"parked:{parcel.id}", now=now)
             if parked and parcel.kind is Kind.CARD_UPDATE and parcel.case_id is not None:
                 # The card is gone from the desk (somebody deleted it): the case must be seen again.
                 case = session.get_one(Case, parcel.case_id, with_for_update=True)

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from intake_bot import backup_job
 from intake_bot.acceptance import Acceptance
-from intake_bot.casework import reminders, retention, views
+from intake_bot.casework import chasing, digest, reminders, retention, views
 from intake_bot.casework.acts import Act
 from intake_bot.casework.desk import Desk
 from intake_bot.catching_up import CatchingUp
@@ -452,9 +452,13 @@ def sweep(house: House, *, now: datetime, queued_at: datetime | None = None) -> 
         with house.database.write() as session:
             missed = reminders.mark_missed(session, house.practice, now=now, queued_at=queued_at)
             batch = reminders.send_due(session, house.practice, now=now, queued_at=queued_at)
-        sent += batch
-        if max(missed, len(batch)) < reminders.BATCH:
-            return sent
+            chased = chasing.send_due(session, house.practice, now=now, queued_at=queued_at)
+        sent += [*batch, *chased.sent]
+        if max(missed, len(batch), chased.rows) < reminders.BATCH:
+            break
+    with house.database.write() as session:
+        digest.post_due(session, house.practice, now=now, queued_at=queued_at)
+    return sent
 
 
 async def tick(house: House, *, now: datetime, clock: Clock = utc_now) -> tuple[list[reminders.Sent], int]:
@@ -485,7 +489,7 @@ async def tick(house: House, *, now: datetime, clock: Clock = utc_now) -> tuple[
                 pass
     finally:
         await post.close()
-    keys = [reminders.notice_key(one.reminder_id) for one in sent]
+    keys = list({one.key for one in sent})
     with house.database.read() as session:
         return sent, sum(outbox.count_failing(session, some) for some in batches(keys, 500))
 

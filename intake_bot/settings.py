@@ -454,6 +454,27 @@ class Reminders(_Section):
         return value
 
 
+class Chasers(_Section):
+    """Reminders to whoever owes something on a case, in working days around the day that it is due (docs/targets.md)."""
+
+    enabled: bool = Field(True, description="false: nobody is chased.")
+    before_days: int = Field(1, ge=0, le=20, description="A letter so many days before; 0: none before.")
+    after_days: int = Field(2, ge=1, le=60, description="One on the day itself, and one so many days after it.")
+    telephone_days: int = Field(
+        4, ge=0, le=60, description="So many days after it the officer is asked to telephone instead; 0: never."
+    )
+
+
+class Digests(_Section):
+    """What the desk is told each working morning, and the managers each week, in numbers."""
+
+    daily: bool = Field(True, description="To the desk: what is new, due today, overdue, waits for others, is parked.")
+    weekly: bool = Field(
+        True, description="To the managers, on the first working day of a week: the targets of the week before."
+    )
+    at: time | None = Field(None, description="Local time. Default: when the office opens.")
+
+
 class Triage(_Section):
     """The suggestion."""
 
@@ -494,6 +515,8 @@ class Settings(_Section):
     casework: CaseworkSection = Field(default_factory=CaseworkSection)
     targets: Targets = Field(default_factory=Targets)
     reminders: Reminders = Field(default_factory=Reminders)
+    chasers: Chasers = Field(default_factory=Chasers)
+    digests: Digests = Field(default_factory=Digests)
     triage: Triage = Field(default_factory=Triage)
     intake: Intake = Field(default_factory=Intake)
 

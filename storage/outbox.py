@@ -45,6 +45,7 @@ class Kind(StrEnum):
     NOTICE = "notice"
     TELL = "tell"
     DIRECT = "direct"
+    CHASER = "chaser"
 
 
 @dataclass(frozen=True, slots=True)

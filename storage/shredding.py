@@ -22,7 +22,9 @@ from storage.keys import KeyProblem
 from storage.keystore import KeyGone, KeyStore, KeyUnknown
 from storage.outbox import Kind, Via
 from storage.tables import (
+    Action,
     Case,
+    Chaser,
     DecisionRow,
     Destruction,
     Link,
@@ -68,6 +70,13 @@ def shred(session: Session, vault: Vault, case: Case, *, now: datetime) -> int:
     for table in (SuggestionRow, DecisionRow, NoteRow):
         connection.execute(update(table).where(col(table.case_id) == case.id).values(content=EMPTY))
     connection.execute(delete(Participant).where(col(Participant.case_id) == case.id))
+    for owed in (Action, Chaser):
+        connection.execute(update(owed).where(col(owed.case_id) == case.id).values(address_key=None))
+    connection.execute(
+        update(Chaser)
+        .where(col(Chaser.case_id) == case.id, col(Chaser.state) == WAITING)
+        .values(state=CANCELLED, cancelled_because="purged")
+    )
     connection.execute(
         delete(Link).where(
             (col(Link.case_id) == case.id) | (col(Link.other_case_id) == case.id), col(Link.state) == PROPOSED

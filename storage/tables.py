@@ -246,6 +246,28 @@ class Action(SQLModel, table=True):
     __table_args__ = (Index("ix_actions_state_due", "state", "due_at"),)
 
 
+class Chaser(SQLModel, table=True):
+    """A planned reminder of an action that is owed: a letter to ``address_key``, or without one a notice to the desk.
+
+    As with reminders, it leaves ``waiting`` in the transaction that puts it in the outbox, or that cancels it.
+    """
+
+    __tablename__ = "chasers"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str = Field(foreign_key="cases.id", index=True, max_length=26)
+    action_id: str = Field(foreign_key="actions.id", max_length=26)
+    address_key: str | None = Field(default=None, max_length=64)
+    kind: str = Field(max_length=16)
+    due_at: datetime
+    state: str = Field(max_length=16)
+    sent_at: datetime | None = None
+    cancelled_because: str | None = Field(default=None, max_length=32)
+    __table_args__ = (
+        UniqueConstraint("action_id", "kind"),
+        Index("ix_chasers_state_due", "state", "due_at"),
+    )
+
+
 class Strand(SQLModel, table=True):
     """An inquiry beside ours: the police's, social care's, the employer's."""
 

@@ -37,7 +37,7 @@ NOTED_ACTS = (
     *("decided", "concluded", "held", "hold_lifted", "purged", "advised", "noted", "handed_over", "signed_off"),
     *("sign_off_refused", "reopened", "set_aside", "meeting_recorded", "action_recorded", "strand_opened"),
     *("strand_closed", "regulator_told", "receipt_corrected", "paused", "resumed", "escalated", "restricted"),
-    *("restriction_lifted", "merged", "split_from", "redacted", "replied", "clock_ended"),
+    *("restriction_lifted", "merged", "split_from", "redacted", "replied", "clock_ended", "telephone_wanted"),
 )
 """Acts whose words are kept sealed, and whose record holds the hash of them."""
 _NOTED_IN: dict[str, type[DecisionRow] | type[Message]] = {

@@ -153,6 +153,15 @@ class CloseAction:
 
 
 @dataclass(frozen=True, slots=True)
+class StopChasing:
+    """Send no more about an action that is still owed."""
+
+    case_id: str
+    by: Actor
+    action_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetStrand:
     case_id: str
     by: Actor
@@ -318,6 +327,7 @@ Act = (
     | RecordMeeting
     | RecordAction
     | CloseAction
+    | StopChasing
     | SetStrand
     | TellRegulator
     | PauseCase

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from intake_bot.casework import deadlines, desk_queue
+from intake_bot.casework import chasing, deadlines, desk_queue
 from intake_bot.casework.acts import Advise, Done, Refused
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.letters import LetterProblem
@@ -240,6 +240,7 @@ def _expect_answer(
         note_id="",
     )
     session.add(row)
+    chasing.start(session, practice, row, now=now)
     detail = {"action": row.id, "due_at": act.asks_by.isoformat(), "message": message_id}
     audit.record(session, case.id, at=now, actor=str(act.by), act="asked", code=owner, detail=detail)
 

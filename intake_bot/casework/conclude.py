@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from intake_bot.casework import deadlines, desk_queue, pausing, retention
+from intake_bot.casework import chasing, deadlines, desk_queue, pausing, retention
 from intake_bot.casework.acts import Conclude, Done, Refused
 from intake_bot.casework.practice import ADVICE, ONE_MONTH, Practice
 from intake_bot.casework.views import latest_decision
@@ -109,3 +109,4 @@ def _close_deadlines(session: Session, case: Case, *, at: datetime, actor: str) 
     for target in MET_BY_CONCLUDING:
         deadlines.meet(session, case, target, at=at, actor=actor, because=BECAUSE)
     deadlines.cancel(session, case, at=at, actor=actor, because=BECAUSE)
+    chasing.stop_case(session, case, because=BECAUSE)

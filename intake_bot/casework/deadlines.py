@@ -229,6 +229,23 @@ def _plan_reminders(
         session.add(row)
 
 
+def hurry(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:
+    """The case has turned urgent: from now on its first response is nudged for by day and by night."""
+    session.flush()
+    deadline = session.exec(
+        select(Deadline).where(
+            col(Deadline.case_id) == case.id,
+            col(Deadline.target) == TRIAGE,
+            col(Deadline.state) == DeadlineState.RUNNING,
+            col(Deadline.met_at).is_(None),
+        )
+    ).one_or_none()
+    if deadline is None or not practice.nudges_in_office_hours:
+        return
+    cancel_reminders(session, deadline, because="urgent", but=UNCLAIMED)
+    _plan_reminders(session, practice, deadline, Due.from_json(deadline.steps), now=now)
+
+
 def _is_urgent(session: Session, deadline: Deadline) -> bool:
     """Whether a first response is wanted by day and by night. What is counted in weeks waits for the morning."""
     if deadline.target != TRIAGE:

@@ -163,6 +163,19 @@ class NoticeKind(StrEnum):
     MORE_URGENT = "more_urgent"
     CAPPED = "capped"
     ESCALATED = "escalated"
+    ACTION = "action"
+    TELEPHONE = "telephone"
+    DIGEST = "digest"
+    WEEK = "week"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A case that a digest names, with its next target."""
+
+    reference: str
+    target: str
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +197,9 @@ class Notice:
     """What a duty officer must see first of a message that joined."""
     to: str = "duty"
     """Whom a reminder is for: the duty desk, the owner of the case, or the manager."""
+    figures: tuple[tuple[str, int], ...] = ()
+    """The numbers of a digest, each under its name."""
+    listed: tuple[Listed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

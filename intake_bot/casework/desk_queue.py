@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from intake_bot.casework.desk import Actor, Notice, NoticeKind
+from intake_bot.casework.desk import Actor, Listed, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import UNDECIDED, Remark
 from storage import outbox
@@ -134,6 +134,8 @@ def notice_to_json(notice: Notice) -> dict[str, Any]:
         "code": notice.code,
         "urgent": [flag.value for flag in notice.urgent],
         "to": notice.to,
+        "figures": [list(figure) for figure in notice.figures],
+        "listed": [[one.reference, one.target, one.due_at.isoformat()] for one in notice.listed],
     }
 
 
@@ -151,4 +153,9 @@ def notice_from_json(data: dict[str, Any]) -> Notice:
         # Absent from what a version before put there.
         urgent=tuple(Flag(value) for value in data.get("urgent", ())),
         to=data.get("to", "duty"),
+        figures=tuple((name, number) for name, number in data.get("figures", ())),
+        listed=tuple(
+            Listed(reference, target, datetime.fromisoformat(due_at))
+            for reference, target, due_at in data.get("listed", ())
+        ),
     )

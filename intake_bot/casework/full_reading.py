@@ -15,7 +15,7 @@ from sqlalchemy import select as sqlalchemy_select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from intake_bot.casework import desk_queue, views
+from intake_bot.casework import deadlines, desk_queue, views
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.receive import add_suggestion
@@ -125,6 +125,8 @@ def keep(
                 owner=Actor.parse(case.officer) if case.officer else None,
                 urgent=urgent,
             )
+            if urgent:
+                deadlines.hurry(session, practice, case, now=now)
             desk_queue.post_notice(
                 session, practice, notice, key=f"more_urgent:{one.message_id}", now=now, case_id=case.id
             )

@@ -7,7 +7,7 @@ the start, and never read again: what a letter will say is known before the firs
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -59,6 +59,17 @@ class Letter:
     subject: str
     text: str
     html: str
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What a reminder says of something owed: never what it is."""
+
+    reference: str
+    asked_at: datetime
+    due_at: datetime
+    overdue: bool
+    reply_to: str
 
 
 class Letters:
@@ -158,6 +169,26 @@ class Letters:
         paragraphs = [part.strip("\n").split("\n") for part in words.split("\n\n") if part.strip()]
         return self._letter(ADVICE, facts, {"advice": words, "paragraphs": paragraphs})
 
+    def chaser(self, owed: Sequence[Owed]) -> Letter:
+        """A reminder to one person of all that they owe, which may be on several cases."""
+        zone = self._head.zone
+        facts = {
+            "reference": owed[0].reference,
+            "several": len(owed) > 1,
+            "overdue": any(one.overdue for one in owed),
+            "owed": [
+                {
+                    "reference": one.reference,
+                    "asked": say_time(one.asked_at, zone),
+                    "due": say_time(one.due_at, zone),
+                    "overdue": one.overdue,
+                    "reply_to": one.reply_to,
+                }
+                for one in owed
+            ],
+        }
+        return self._letter(CHASER, facts, {})
+
     def check(self) -> None:
         """Try every template with everything that it will meet, so that a faulty one stops the start and not a sending.
 
@@ -181,6 +212,22 @@ class Letters:
         for words in (_SAMPLE_WORDS, f"{_SAMPLE_WORDS} <&>\nOnce more.\n\n{_SAMPLE_WORDS}"):
             for original in (None, moment):
                 self._check_advice(self.advice(reference=_SAMPLE_REFERENCE, words=words, original=original))
+
+        for count in (1, 2, 40):
+            for overdue in (False, True):
+                owed = [
+                    Owed(f"{_SAMPLE_REFERENCE}{number}", moment, moment, overdue, f"sample+{number}@checked.example")
+                    for number in range(count)
+                ]
+                self._check_chaser(self.chaser(owed), owed)
+
+    def _check_chaser(self, letter: Letter, owed: Sequence[Owed]) -> None:
+        """What a replaced template must not leave out: which case, and where each answer goes where there are several."""
+        for form, text in (("txt", letter.text), ("html", letter.html)):
+            wanted = [one.reference for one in owed] + [one.reply_to for one in owed if len(owed) > 1]
+            if any(word not in text for word in wanted):
+                what = "a reference, or the address for its answer"
+                raise LetterProblem(f"{self._where[f'{CHASER}.{form}.j2']}: it leaves out {what}")
 
     def _check_names(self, name: str) -> None:
         try:
@@ -302,7 +349,7 @@ def _replacements(folder: Path, own: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-ACKNOWLEDGEMENT, ADVICE = "acknowledgement", "advice"
+ACKNOWLEDGEMENT, ADVICE, CHASER = "acknowledgement", "advice", "chaser"
 
 _HEAD_WORDS = (
     "service",
@@ -319,8 +366,9 @@ _HEAD_WORDS = (
 _FACTS = {
     ACKNOWLEDGEMENT: {"reference", "received", "answer_by", "missing", "unreadable"},
     ADVICE: {"reference", "original"},
+    CHASER: {"reference", "several", "overdue", "owed"},
 }
-_WORDS: Mapping[str, set[str]] = {ACKNOWLEDGEMENT: set(), ADVICE: {"advice", "paragraphs"}}
+_WORDS: Mapping[str, set[str]] = {ACKNOWLEDGEMENT: set(), ADVICE: {"advice", "paragraphs"}, CHASER: set()}
 _VARIABLES = {
     f"{kind}.{form}.j2": {*_HEAD_WORDS, *facts, *(() if form == "subject" else {"subject", *_WORDS[kind]})}
     for kind, facts in _FACTS.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,14 +25,25 @@ class Voice:
 
 
 def sentence(notice: Notice, voice: Voice) -> str:
-    """The notice in words."""
+    """The notice in words: one sentence, or for a digest a line for each case."""
+    match notice.kind:
+        case NoticeKind.DIGEST:
+            return _digest(notice, voice)
+        case NoticeKind.WEEK:
+            return _week(notice, voice)
+        case NoticeKind.REMINDER | NoticeKind.ACTION | NoticeKind.TELEPHONE:
+            return _nudge(notice, voice)
+        case _:
+            return _news(notice, voice)
+
+
+def _news(notice: Notice, voice: Voice) -> str:
+    """What has happened that somebody must know of."""
     about = voice.word(notice.reference) if notice.reference else "A case"
     code = voice.word(notice.code or "no code")
-    owner = f"It is with {voice.officer(notice.owner)}." if notice.owner else "Nobody has claimed it."
+    owner = _with_whom(notice, voice)
     flags = f"{voice.alarm}URGENT ({', '.join(flag.label for flag in notice.urgent)}): " if notice.urgent else ""
     match notice.kind:
-        case NoticeKind.REMINDER:
-            said = _reminder(notice, voice, about, owner)
         case NoticeKind.PARKED:
             what = "A message" if notice.count == 1 else f"{notice.count} messages"
             said = f"{what} could not be dealt with and waits for an officer ({code}). See: intake-bot parked"
@@ -64,15 +76,75 @@ def sentence(notice: Notice, voice: Voice) -> str:
     return said
 
 
+def _with_whom(notice: Notice, voice: Voice) -> str:
+    return f"It is with {voice.officer(notice.owner)}." if notice.owner else "Nobody has claimed it."
+
+
+def _nudge(notice: Notice, voice: Voice) -> str:
+    """What is due or was."""
+    about = voice.word(notice.reference) if notice.reference else "A case"
+    owner, code = _with_whom(notice, voice), voice.word(notice.code or "no code")
+    late = _LATE if notice.late else ""
+    match notice.kind:
+        case NoticeKind.ACTION:
+            verb = "was due" if notice.moment == "after" else "is due"
+            when = voice.time(notice.due_at) if notice.due_at else "today"
+            return f"{about}: an action (owed by: {code}) {verb} {when}. {owner}{late}"
+        case NoticeKind.TELEPHONE:
+            return f"{about}: what somebody owes has not come ({code}). Telephone them. {owner}{late}"
+        case _:
+            return _reminder(notice, voice, about, owner)
+
+
 def _reminder(notice: Notice, voice: Voice, about: str, owner: str) -> str:
     target = voice.word(target_label(notice.target or "target"))
     verb = {"before": "is due", "at": "is due now:", "after": "was due"}.get(notice.moment or "", "is due")
     when = voice.time(notice.due_at) if notice.due_at else "soon"
-    late = " (This reminder comes late.)" if notice.late else ""
+    late = _LATE if notice.late else ""
     about = f"{voice.manager}: {about}" if notice.to == Recipient.MANAGER else about
     if notice.moment == UNCLAIMED:
         return f"{about} has waited and nobody has claimed it: {target} is due {when}.{late}"
     return f"{about}: {target} {verb} {when}. {owner}{late}"
+
+
+def _digest(notice: Notice, voice: Voice) -> str:
+    names = {
+        "new": "new since the office closed",
+        "unclaimed": "unclaimed",
+        "due_today": "due today",
+        "overdue": "overdue",
+        "waiting": "waiting for others",
+        "parked": "parked",
+        "unfiled": "kept without a case",
+    }
+    figures = ", ".join(f"{number} {names.get(name, name)}" for name, number in notice.figures)
+    late = " (This comes late.)" if notice.late else ""
+    lines = [f"This morning: {figures}.{late}"]
+    lines += [
+        f"{voice.word(one.reference)}: {voice.word(target_label(one.target))}, {voice.time(one.due_at)}"
+        for one in notice.listed
+    ]
+    return "\n".join(lines)
+
+
+def _week(notice: Notice, voice: Voice) -> str:
+    """The week before, in numbers alone."""
+    figures = Counter(dict(notice.figures))
+    since = voice.time(notice.due_at) if notice.due_at else "last week"
+    late = " (This comes late.)" if notice.late else ""
+    lines = [
+        f"{voice.manager}: the week from {since}: {figures['received']} received, {figures['decided']} decided, "
+        f"{figures['concluded']} concluded; open now {figures['open']}, of these overdue {figures['overdue']}.{late}"
+    ]
+    for name, met in notice.figures:
+        if name.startswith("met:"):
+            target = name.removeprefix("met:")
+            total = met + figures[f"missed:{target}"]
+            lines.append(f"{voice.word(target_label(target))}: {met} of {total} in time")
+    return "\n".join(lines)
+
+
+_LATE = " (This reminder comes late.)"
 
 
 def target_label(target: str) -> str:

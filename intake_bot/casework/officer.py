@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from intake_bot.casework import conversation, deadlines, desk_queue, moving, pausing, record, reopening
+from intake_bot.casework import chasing, conversation, deadlines, desk_queue, moving, pausing, record, reopening
 from intake_bot.casework.acts import (
     Accept,
     Act,
@@ -38,6 +38,7 @@ from intake_bot.casework.acts import (
     SetFacts,
     SetStrand,
     Split,
+    StopChasing,
     TellRegulator,
     Transfer,
 )
@@ -205,6 +206,7 @@ def _transfer(
     case.transferred_to = authority
     session.add(case)
     deadlines.cancel(session, case, at=now, actor=str(act.by), because="transferred")
+    chasing.stop_case(session, case, because="transferred")
     return Done(f"{case.reference} is transferred to {authority}.")
 
 
@@ -314,6 +316,7 @@ _BY_KIND: Mapping[type[Act], Callable[..., Done | Refused]] = {
     RecordMeeting: record.meeting,
     RecordAction: record.action,
     CloseAction: record.close_action,
+    StopChasing: record.stop_chasing,
     SetStrand: record.strand,
     EndClock: record.end_clock,
     TellRegulator: record.regulator,

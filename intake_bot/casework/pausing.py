@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from intake_bot.casework import deadlines, desk_queue
+from intake_bot.casework import chasing, deadlines, desk_queue
 from intake_bot.casework.acts import Done, PauseCase, Refused, ResumeCase
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.practice import ADVICE, SIGN_OFF, TRIAGE, Practice
@@ -32,6 +32,7 @@ def pause(session: Session, practice: Practice, case: Case, act: PauseCase, *, n
     for deadline in deadlines.of_case(session, case.id):
         if deadline.state == DeadlineState.RUNNING and deadline.target not in NEVER_PAUSED:
             deadlines.pause(session, deadline, because="paused")
+    chasing.stop_case(session, case, because="paused")
     case.status = Status.PAUSED
     session.add(case)
     note = add_note(session, practice, case, "paused", by=act.by, words=act.note, now=now)
@@ -62,6 +63,7 @@ def end_pause(session: Session, practice: Practice, case: Case, *, now: datetime
         return
     row.ended_at = now
     session.add(row)
+    chasing.start_all(session, practice, case, now=now)
     zone = practice.calendar.zone
     why = (
         f"paused ({row.reason.replace('_', ' ')}) from {say_time(row.started_at, zone)} to {say_time(now, zone)}: "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import time, timedelta
 
 from intake_bot.casework.calendar import WorkingCalendar
 from intake_bot.casework.clocks import Clock, Start
@@ -77,6 +77,25 @@ class AdviceRules:
 
 
 @dataclass(frozen=True, slots=True)
+class ChaserRules:
+    """When whoever owes something is reminded, in working days around the day that it is due."""
+
+    before_days: int = 1
+    """0: not before."""
+    after_days: int = 2
+    telephone_days: int = 4
+    """After the day: then letters have done what they can, and the officer is asked to telephone. 0: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class DigestRules:
+    daily: bool = True
+    weekly: bool = True
+    at: time | None = None
+    """Local time; None: when the office opens."""
+
+
+@dataclass(frozen=True, slots=True)
 class Practice:
     """Rules, calendar, wording, retention and the vault."""
 
@@ -104,6 +123,9 @@ class Practice:
     """Office time after which the manager hears of a case that nobody has taken; None: never."""
     nudges_in_office_hours: bool = True
     """Reminders come when somebody is there, save what is urgent."""
+    chasers: ChaserRules | None = ChaserRules()
+    """None: nobody is chased."""
+    digests: DigestRules = DigestRules()
 
     def started_by(self, start: Start) -> tuple[str, ...]:
         """The clocks that something starts."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, cast, exists, false, func, or_
+from sqlalchemy import ColumnElement, String, and_, cast, exists, false, func, or_, true
 from sqlmodel import Session, col, select
 
 from intake_bot.casework.calendar import MIDNIGHT
@@ -112,14 +112,19 @@ def queued(
     ]
 
 
-def overview(session: Session, practice: Practice, actor: Actor, *, now: datetime) -> Overview:
-    """How long each list is, what is parked and unfiled, and the month so far."""
+def overview(
+    session: Session, practice: Practice, actor: Actor, *, now: datetime, restricted_too: bool = False
+) -> Overview:
+    """How long each list is, what is parked and unfiled, and the month so far. Of restricted cases those that ``actor`` may
+    see are counted, or all of them.
+    """
+    seen = true() if restricted_too else _seen_by(actor)
 
     def count(statement: Any) -> int:
         return int(session.exec(statement).one())
 
     counts = {
-        which: count(select(func.count()).select_from(Case).where(_is(which, practice, actor, now), _seen_by(actor)))
+        which: count(select(func.count()).select_from(Case).where(_is(which, practice, actor, now), seen))
         for which in Which
     }
     return Overview(

@@ -18,7 +18,7 @@ from sqlalchemy import and_
 from sqlalchemy import case as case_when
 from sqlmodel import Session, col, func, select
 
-from intake_bot.casework import conversation, deadlines, desk_queue, directory, undelivered
+from intake_bot.casework import chasing, conversation, deadlines, desk_queue, directory, undelivered
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW, TRIAGE, Practice
 from intake_bot.casework.references import free_reference
@@ -384,6 +384,8 @@ def _join_case(
         if suggestion.engine == RULES_ALONE and Remark.RULES_ALONE not in case.remarks:
             case.remarks = [*case.remarks, Remark.RULES_ALONE.value]
     urgent = tuple(flag for flag in suggestion.flags if flag in URGENT_FLAGS) if suggestion else ()
+    if urgent:
+        deadlines.hurry(session, practice, case, now=now)
     audit.record(
         session,
         case.id,
@@ -393,6 +395,8 @@ def _join_case(
         code=incoming.machine_reason,
         detail={"message": incoming.id} | ({"version_of": version_of} if version_of else {}),
     )
+    if incoming.machine_reason is None:
+        chasing.answered(session, case, _sender_key(practice, incoming), now=now)
     desk_queue.update_card(session, practice, case, now=now)
     if is_for_an_officer(incoming):
         # A card that changes rings no bell, and what has come may be worse than what came first.

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from intake_bot.casework import deadlines, desk_queue
+from intake_bot.casework import chasing, deadlines, desk_queue
 from intake_bot.casework.acts import (
     CloseAction,
     CorrectReceipt,
@@ -22,6 +22,7 @@ from intake_bot.casework.acts import (
     Refused,
     SetFacts,
     SetStrand,
+    StopChasing,
     TellRegulator,
 )
 from intake_bot.casework.clocks import Start
@@ -120,6 +121,8 @@ def action(session: Session, practice: Practice, case: Case, act: RecordAction, 
         or ""
     )
     session.add(row)
+    if case.status != Status.PAUSED:
+        chasing.start(session, practice, row, now=now)
     _in_progress(session, practice, case, now=now)
     return Done(f"The action is on {case.reference}.")
 
@@ -139,11 +142,31 @@ def close_action(
         return Refused("The action is closed already.")
     row.state, row.closed_at = state, now
     session.add(row)
+    chasing.stop_action(session, row, because=state)
     audit.record(
         session, case.id, at=now, actor=str(act.by), act="action_closed", code=state, detail={"action": row.id}
     )
     desk_queue.update_card(session, practice, case, now=now)
     return Done(f"The action on {case.reference} is {'done' if act.done else 'cancelled'}.")
+
+
+def stop_chasing(
+    session: Session, practice: Practice, case: Case, act: StopChasing, *, now: datetime
+) -> Done | Refused:
+    """It is still owed, and no more is sent about it."""
+    row = session.exec(
+        select(Action).where(col(Action.id) == act.action_id, col(Action.case_id) == case.id)
+    ).one_or_none()
+    if row is None:
+        return Refused(f"{case.reference} has no such action.")
+    count = chasing.stop_action(session, row, because=chasing.BY_HAND)
+    if not count:
+        return Done("Nothing more was to be sent about it.", changed=False)
+    detail = {"action": row.id, "chasers": count}
+    audit.record(
+        session, case.id, at=now, actor=str(act.by), act="chasers_stopped", code=chasing.BY_HAND, detail=detail
+    )
+    return Done(f"Nothing more is sent about that action on {case.reference}.")
 
 
 def strand(session: Session, practice: Practice, case: Case, act: SetStrand, *, now: datetime) -> Done | Refused:

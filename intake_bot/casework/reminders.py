@@ -23,7 +23,8 @@ BATCH = 500
 class Sent:
     """A reminder that was put in the outbox, as ``tick --json`` prints it."""
 
-    reminder_id: str
+    key: str
+    """Of the row in the outbox."""
     case: str
     deadline: str
     kind: str
@@ -109,7 +110,7 @@ def send_due(
         )
         sent.append(
             Sent(
-                reminder_id=reminder.id,
+                key=notice_key(reminder.id),
                 case=case.reference,
                 deadline=of_what(reminder.kind, deadline.target),
                 kind=reminder.kind,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from intake_bot.casework import deadlines, desk_queue
+from intake_bot.casework import chasing, deadlines, desk_queue
 from intake_bot.casework.acts import Done, NotAConsultation, Refused, Reopen
 from intake_bot.casework.conclude import BECAUSE, MET_BY_CONCLUDING
 from intake_bot.casework.moving import MERGED
@@ -36,6 +36,7 @@ def set_aside(
     case.review_at = review_at(practice.calendar, now, practice.retention.years(None))
     session.add(case)
     deadlines.cancel(session, case, at=now, actor=str(act.by), because=_ASIDE)
+    chasing.stop_case(session, case, because=_ASIDE)
     note = (
         add_note(session, practice, case, "set_aside", by=act.by, words=act.note, now=now) if act.note.strip() else None
     )
@@ -62,6 +63,7 @@ def reopen(session: Session, practice: Practice, case: Case, act: Reopen, *, now
         case _:
             return Done(f"{case.reference} is open.", changed=False)
     session.add(case)
+    chasing.start_all(session, practice, case, now=now)
     note = add_note(session, practice, case, "reopened", by=act.by, words=act.reason, now=now)
     audit.record(session, case.id, at=now, actor=str(act.by), act="reopened", code=case.status, note=note)
     desk_queue.update_card(session, practice, case, now=now)

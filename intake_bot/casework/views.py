@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, col, func, select
 
@@ -34,6 +35,7 @@ from storage.tables import (
     Action,
     AuditEntry,
     Case,
+    Chaser,
     Deadline,
     DecisionRow,
     Link,
@@ -394,7 +396,8 @@ def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any
         "decision": decision_json(practice, decision) if decision else None,
         "deadlines": [deadline_json(row) for row in rows],
         "reminders": [
-            reminder_json(row, case.reference, of_what(row.kind, targets[row.deadline_id])) for row in reminders
+            *(reminder_json(row, case.reference, of_what(row.kind, targets[row.deadline_id])) for row in reminders),
+            *_chasers_json(session, case),
         ],
         "notes": notes,
         "actions": [action_json(row, words) for row in _of_case(session, Action, case.id)],
@@ -507,6 +510,7 @@ def _record(session: Session, practice: Practice, case: Case) -> Iterator[tuple[
         what = row.act.replace("_", " ").capitalize()
         if (owed := actions.get(row.id)) is not None:
             what = f"Owed by {owed.owner.replace('_', ' ')} until {say_time(owed.due_at, zone)} ({owed.state})"
+            what += _next_chaser(session, owed, zone)
         if (held := meetings.get(row.id)) is not None:
             what = f"Meeting ({held.kind}), held {say_time(held.held_at, zone)}"
         yield f"{what}; {Actor.parse(row.by).id}, {say_time(row.at, zone)}", note["text"] or "(gone)"
@@ -521,6 +525,19 @@ def _record(session: Session, practice: Practice, case: Case) -> Iterator[tuple[
         )
     for regulator in _of_case(session, Regulator, case.id):
         yield f"Regulator told: {regulator.body.replace('_', ' ').upper()}", say_time(regulator.told_at, zone)
+
+
+def _next_chaser(session: Session, action: Action, zone: ZoneInfo) -> str:
+    row = session.exec(
+        select(Chaser)
+        .where(col(Chaser.action_id) == action.id, col(Chaser.state) == ReminderState.WAITING)
+        .order_by(col(Chaser.due_at))
+        .limit(1)
+    ).first()
+    if row is None:
+        return ""
+    what = "call" if row.kind == "telephone" else "letter" if row.address_key else "notice"
+    return f", next {what} {say_time(row.due_at, zone)}"
 
 
 def open_actions(session: Session, practice: Practice, case: Case) -> tuple[tuple[str, str], ...]:
@@ -561,6 +578,29 @@ def reminder_json(row: Reminder, reference: str, target: str) -> dict[str, Any]:
         "sent_at": rfc3339(row.sent_at),
         "cancelled_because": row.cancelled_because,
     }
+
+
+def _chasers_json(session: Session, case: Case) -> list[dict[str, Any]]:
+    """What is sent, or will be, about what is owed: reminders of an action."""
+    rows = session.exec(
+        select(Chaser, Action)
+        .where(col(Chaser.case_id) == case.id, col(Action.id) == col(Chaser.action_id))
+        .order_by(col(Chaser.due_at), col(Chaser.id))
+    )
+    return [
+        {
+            "case": case.reference,
+            "deadline": "action",
+            "action": action.id,
+            "kind": row.kind,
+            "to": action.owner if row.address_key is not None else "duty",
+            "due_at": rfc3339(row.due_at),
+            "state": row.state,
+            "sent_at": rfc3339(row.sent_at),
+            "cancelled_because": row.cancelled_because,
+        }
+        for row, action in rows
+    ]
 
 
 def record_access(session: Session, case: Case, actor: Actor, what: str, *, now: datetime) -> None:

@@ -20,12 +20,13 @@ MAX_LINE = 998
 def automatic_answer(
     content: Mapping[str, Any], *, mail_id: str, from_name: str, from_address: str, date: datetime, row_id: str
 ) -> bytes:
-    """A message in answer to another, marked automatic (RFC 3834 section 5) so that no robot answers it.
+    """A message that nobody wrote, marked automatic (RFC 3834 section 5) so that no robot answers it.
 
-    ``content`` is the outbox row's: to, reply_to, subject, text, html, in_reply_to, references.
+    ``content`` is the outbox row's: to, reply_to, subject, text, html, in_reply_to, references; and submitted, where it is
+    no answer to another message.
     """
     message = _addressed(content, mail_id=mail_id, from_name=from_name, from_address=from_address, date=date)
-    message["Auto-Submitted"] = "auto-replied"
+    message["Auto-Submitted"] = content.get("submitted", "auto-replied")
     message["X-Auto-Response-Suppress"] = "All"
     _fill(message, content, row_id)
     return message.as_bytes()

@@ -176,9 +176,19 @@ FORMS: tuple[Form, ...] = (
         "Close",
         (
             Field("action", "Action", Kind.CHOICE),
-            Field("done", "It is", Kind.RADIO, (("yes", "Done"), ("no", "No longer wanted")), initial="yes"),
+            Field(
+                "done",
+                "It is",
+                Kind.RADIO,
+                (("yes", "Done"), ("no", "No longer wanted"), ("stop", "Still owed, but send no more about it")),
+                initial="yes",
+            ),
         ),
-        lambda case, by, v: acts.CloseAction(case, by, v["action"], v["done"] == "yes"),
+        lambda case, by, v: (
+            acts.StopChasing(case, by, v["action"])
+            if v["done"] == "stop"
+            else acts.CloseAction(case, by, v["action"], v["done"] == "yes")
+        ),
         _always,
     ),
     Form(

@@ -30,6 +30,7 @@ _NAMED: Mapping[str, type[Act]] = {
     "meeting": acts.RecordMeeting,
     "action": acts.RecordAction,
     "close_action": acts.CloseAction,
+    "stop_chasing": acts.StopChasing,
     "strand": acts.SetStrand,
     "end_clock": acts.EndClock,
     "regulator": acts.TellRegulator,

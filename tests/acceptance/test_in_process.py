@@ -16,7 +16,6 @@ from sqlmodel import select
 from acceptance.harness import mail
 from conftest import FRIDAY_1640
 from intake_bot import service as service_module
-from intake_bot.casework import reminders
 from intake_bot.casework.desk import Actor
 from intake_bot.house import House, open_house
 from intake_bot.mail.server import Listening, MailServer
@@ -87,7 +86,7 @@ async def test_a_tick_as_at_another_time_touches_nobody_s_lease_and_postpones_no
     with opened.database.read() as session:
         letter = session.get_one(Outgoing, letter_id)
         assert (letter.state, letter.lease_by) == ("leased", "the service")
-        notice = session.exec(select(Outgoing).where(Outgoing.key == reminders.notice_key(sent[0].reminder_id))).one()
+        notice = session.exec(select(Outgoing).where(Outgoing.key == sent[0].key)).one()
         assert (notice.state, notice.sent_at) == ("done", FRIDAY_1640)
     opened.close()
 

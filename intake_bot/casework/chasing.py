@@ -1,0 +1,395 @@
+"""Chasing what is owed: planned with the action, sent in office hours, merged for each person, and ended by what ends it.
+
+Who takes part by email is written to; of anybody else's action the desk is told. The letters hold references and times, and
+never what it is that somebody owes. Nobody has more than one on a day: a key in the outbox sees to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from intake_bot.casework import desk_queue
+from intake_bot.casework.calendar import WorkingCalendar
+from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
+from intake_bot.casework.letters import Letter, LetterProblem, Owed
+from intake_bot.casework.practice import ChaserRules, Practice
+from intake_bot.casework.reminders import BATCH, LATE_AFTER, Sent
+from intake_bot.casework.retention import add_note
+from intake_bot.casework.vocabulary import ActionState, Owner, ReminderState
+from storage import audit, outbox
+from storage.ids import new_id
+from storage.outbox import Kind, Via
+from storage.tables import Action, Case, Chaser, Message, Participant
+from storage.vault import UNOPENABLE, Place
+
+ACTION = "action"
+"""What chasers are of, where reminders are listed."""
+
+
+class ChaserKind(StrEnum):
+    """Where a chaser stands to the day that it is about; ``TELEPHONE``: no letter, but a task for the officer."""
+
+    BEFORE = "before"
+    AT = "at"
+    AFTER = "after"
+    TELEPHONE = "telephone"
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What was sent, and how many rows were looked at for it."""
+
+    sent: list[Sent]
+    rows: int
+
+
+def plan(
+    calendar: WorkingCalendar, rules: ChaserRules, due_at: datetime, now: datetime, *, by_email: bool
+) -> tuple[tuple[ChaserKind, datetime], ...]:
+    """The chasers of something due at ``due_at`` that lie ahead of ``now``, soonest first, each when an office day opens.
+
+    By email: some working days before the day, on it, and after it; then the task to telephone. Else on the day and after
+    it, for the desk. Where every one of them is behind, one comes at the next opening.
+    """
+    due_day = calendar.local(due_at).date()
+    day = due_day if calendar.is_working_day(due_day) else calendar.working_day_after(due_day)
+    on = {ChaserKind.AT: day, ChaserKind.AFTER: _later(calendar, day, rules.after_days)}
+    if by_email and rules.before_days:
+        on[ChaserKind.BEFORE] = _earlier(calendar, due_day, rules.before_days)
+    opening = {kind: calendar.instant_at(one, calendar.opens) for kind, one in on.items()}
+    ahead = {kind: at for kind, at in opening.items() if at > now} or {ChaserKind.AFTER: calendar.next_opening(now)}
+    if by_email and rules.telephone_days:
+        last = calendar.local(max(ahead.values())).date()
+        # A letter has its day to be answered in.
+        task = max(_later(calendar, day, rules.telephone_days), calendar.working_day_after(last))
+        ahead[ChaserKind.TELEPHONE] = calendar.instant_at(task, calendar.opens)
+    return tuple(sorted(ahead.items(), key=lambda one: one[1]))
+
+
+def start(session: Session, practice: Practice, action: Action, *, now: datetime) -> None:
+    """Plan the chasers of an open action, or plan anew what was ended. What was sent is not sent again."""
+    if practice.chasers is None:
+        return
+    session.flush()
+    there = {row.kind: row for row in session.exec(select(Chaser).where(col(Chaser.action_id) == action.id))}
+    by_email = action.address_key is not None
+    for kind, at in plan(practice.calendar, practice.chasers, action.due_at, now, by_email=by_email):
+        row = there.get(kind) or Chaser(
+            id=new_id(now),
+            case_id=action.case_id,
+            action_id=action.id,
+            address_key=action.address_key,
+            kind=kind,
+            due_at=at,
+            state=ReminderState.WAITING,
+        )
+        if row.state == ReminderState.CANCELLED:
+            row.state, row.cancelled_because = ReminderState.WAITING, None
+            row.due_at = at
+        session.add(row)
+
+
+def start_all(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:
+    """The same for all that is still owed on a case that goes on, but for what was answered or stopped by hand."""
+    kept = frozenset({BY_HAND, ANSWERED})
+    for action in session.exec(
+        select(Action).where(col(Action.case_id) == case.id, col(Action.state) == ActionState.OPEN)
+    ).all():
+        ended = session.exec(select(Chaser.cancelled_because).where(col(Chaser.action_id) == action.id)).all()
+        if not kept.intersection(ended):
+            start(session, practice, action, now=now)
+
+
+BY_HAND, ANSWERED = "by_hand", "answered"
+
+
+def stop_action(session: Session, action: Action, *, because: str) -> int:
+    """Send no more about one action; how many were still to come."""
+    return _stop(session, select(Chaser).where(col(Chaser.action_id) == action.id), because)
+
+
+def stop_case(session: Session, case: Case, *, because: str) -> int:
+    """Send no more about a case; how many were still to come."""
+    return _stop(session, select(Chaser).where(col(Chaser.case_id) == case.id), because)
+
+
+def answered(session: Session, case: Case, address_key: str | None, *, now: datetime) -> None:
+    """Somebody has written on the case: they are chased no more. Whether it answers what was asked, an officer says."""
+    if address_key is None:
+        return
+    theirs = select(Chaser).where(col(Chaser.case_id) == case.id, col(Chaser.address_key) == address_key)
+    if count := _stop(session, theirs, ANSWERED):
+        detail = {"chasers": count}
+        audit.record(session, case.id, at=now, actor=str(SYSTEM), act="chasers_stopped", code=ANSWERED, detail=detail)
+
+
+def send_due(
+    session: Session, practice: Practice, *, now: datetime, queued_at: datetime | None = None, limit: int = BATCH
+) -> Swept:
+    """Put up to ``limit`` chasers that are due in the outbox, oldest first. Out of office hours nothing is sent.
+
+    ``queued_at`` is the real time, where ``now`` is only the time to look as at.
+    """
+    if not practice.calendar.office_open_at(now):
+        return Swept([], 0)
+    rows = session.exec(
+        select(Chaser, Action, Case)
+        .where(
+            col(Chaser.state) == ReminderState.WAITING,
+            col(Chaser.due_at) <= now,
+            col(Action.id) == col(Chaser.action_id),
+            col(Case.id) == col(Chaser.case_id),
+        )
+        .order_by(col(Chaser.due_at), col(Chaser.id))
+        .limit(limit)
+        # As with reminders, the case is locked too: while an officer closes it, nothing about it is sent.
+        .with_for_update(skip_locked=True)
+    ).all()
+    sweep = _Sweep(session, practice, now, queued_at or now)
+    letters: dict[str, list[_Row]] = {}
+    for chaser, action, case in rows:
+        if chaser.kind == ChaserKind.TELEPHONE:
+            sweep.ask_to_telephone(chaser, action, case)
+        elif chaser.address_key is None:
+            sweep.tell_desk(chaser, action, case)
+        else:
+            letters.setdefault(chaser.address_key, []).append((chaser, action, case))
+    for address_key, owed in letters.items():
+        sweep.write(address_key, owed)
+    return Swept(sweep.sent, len(rows))
+
+
+_Row = tuple[Chaser, Action, Case]
+
+
+@dataclass(slots=True)
+class _Sweep:
+    """One look at what is due: the session that it is in, and what has been sent."""
+
+    session: Session
+    practice: Practice
+    now: datetime
+    queued_at: datetime
+    sent: list[Sent] = field(default_factory=list)
+
+    def tell_desk(self, chaser: Chaser, action: Action, case: Case) -> None:
+        """Remind the desk of what somebody owes who is not written to."""
+        self._mark(chaser, action, case, self._post(NoticeKind.ACTION, chaser, action, case, code=action.owner))
+
+    def ask_to_telephone(self, chaser: Chaser, action: Action, case: Case) -> None:
+        """Letters have done what they can: the officer is given the task to telephone."""
+        self._mark(chaser, action, case, self._task(chaser, action, case, "unanswered"))
+
+    def write(self, address_key: str, owed: Sequence[_Row]) -> None:
+        """One letter to one person about all that they owe, unless they had one today: then on the next office day."""
+        practice, now = self.practice, self.now
+        address = self._address(address_key, owed[0])
+        if address is None or not practice.advice.can_write_to(address):
+            for row in owed:
+                self._give_up(*row, "no_address")
+            return
+        today = practice.calendar.local(now).date()
+        try:
+            letter = practice.letters.chaser([self._owed(action, case) for _, action, case in owed])
+        except LetterProblem:
+            # Every template is tried at the start, so this is a very odd one. The others go on; somebody must telephone.
+            for row in owed:
+                self._give_up(*row, "not_renderable")
+            return
+        _, action, case = owed[0]
+        message_id = new_id(now)
+        mail_id = practice.mail_id(message_id)
+        asked = self.session.get(Message, action.asked_in) if action.asked_in else None
+        thread = self._mail_id_of(asked) if asked is not None else None
+        content = {
+            "to": address,
+            "reply_to": practice.reply_address(case.reply_tag),
+            "subject": letter.subject,
+            "text": letter.text,
+            "html": letter.html,
+            "in_reply_to": thread,
+            "references": [thread] if thread else [],
+            "submitted": "auto-generated",
+        }
+        key = f"chaser:{address_key}:{today}"
+        letter_id = outbox.put(
+            self.session,
+            practice.vault,
+            key=key,
+            via=Via.MAIL,
+            kind=Kind.CHASER,
+            now=self.queued_at,
+            case_id=case.id,
+            mail_id=mail_id,
+            sealed_by=case.key_id,
+            address_key=address_key,
+            content=content,
+        )
+        if letter_id is None:
+            following = practice.calendar.working_day_after(today)
+            for chaser, _, _ in owed:
+                chaser.due_at = practice.calendar.instant_at(following, practice.calendar.opens)
+                self.session.add(chaser)
+            return
+        self._keep(message_id, mail_id, case, address, letter)
+        for row in owed:
+            audit.record(
+                self.session,
+                row[2].id,
+                at=now,
+                actor=str(SYSTEM),
+                act="chased",
+                code=row[0].kind,
+                detail={"action": row[1].id, "letter": letter_id},
+            )
+            self._mark(*row, key)
+
+    def _give_up(self, chaser: Chaser, action: Action, case: Case, why: str) -> None:
+        """No letter can go: nothing more is tried, and somebody must telephone."""
+        stop_action(self.session, action, because=why)
+        if case.purged_at is None:
+            self._task(chaser, action, case, why)
+
+    def _task(self, chaser: Chaser, action: Action, case: Case, why: str) -> str:
+        session, practice, now = self.session, self.practice, self.now
+        note = add_note(session, practice, case, "telephone_wanted", by=SYSTEM, words=_TELEPHONE, now=now)
+        closes = practice.calendar.instant_at(practice.calendar.local(now).date(), practice.calendar.closes)
+        task = Action(
+            id=new_id(now),
+            case_id=case.id,
+            owner=Owner.OFFICER,
+            due_at=closes,
+            state=ActionState.OPEN,
+            by=str(SYSTEM),
+            recorded_at=now,
+            note_id=note.id,
+        )
+        session.add(task)
+        detail = {"action": action.id, "task": task.id, "due_at": closes.isoformat()}
+        audit.record(
+            session, case.id, at=now, actor=str(SYSTEM), act="telephone_wanted", code=why, detail=detail, note=note
+        )
+        start(session, practice, task, now=now)
+        desk_queue.update_card(session, practice, case, now=self.queued_at)
+        return self._post(NoticeKind.TELEPHONE, chaser, action, case, code=why)
+
+    def _owed(self, action: Action, case: Case) -> Owed:
+        return Owed(
+            reference=case.reference,
+            asked_at=action.recorded_at,
+            due_at=action.due_at,
+            overdue=action.due_at < self.now,
+            reply_to=self.practice.reply_address(case.reply_tag),
+        )
+
+    def _address(self, address_key: str, row: _Row) -> str | None:
+        case = row[2]
+        participant = self.session.get(Participant, (case.id, address_key))
+        if participant is None:
+            return None
+        place = Place("participants", address_key, "content", case.id)
+        try:
+            address: str = self.practice.vault.open_json(place, participant.content)
+        except (*UNOPENABLE, ValueError):
+            return None
+        return address
+
+    def _mail_id_of(self, message: Message) -> str | None:
+        place = Place("messages", message.id, "content", message.case_id)
+        try:
+            mail_id: str | None = self.practice.vault.open_json(place, message.content).get("message_id")
+        except (*UNOPENABLE, ValueError):
+            return None
+        return mail_id
+
+    def _keep(self, message_id: str, mail_id: str, case: Case, address: str, letter: Letter) -> None:
+        """The letter on the case, so that whoever answers it comes to the case."""
+        practice = self.practice
+        self.session.add(
+            Message(
+                id=message_id,
+                case_id=case.id,
+                channel="email",
+                direction="out",
+                received_at=self.now,
+                identity=practice.vault.blind("identity", mail_id),
+                rfc_key=practice.mail_key(mail_id),
+                sender_key=practice.address_key(practice.address),
+                content=practice.vault.seal_json(
+                    Place("messages", message_id, "content", case.id),
+                    {
+                        "message_id": mail_id,
+                        "sender": practice.address,
+                        "recipients": [address],
+                        "subject": letter.subject,
+                        "body_text": letter.text,
+                        "full_text": letter.text,
+                        "attachments": [],
+                    },
+                    key=case.key_id,
+                ),
+            )
+        )
+
+    def _post(self, kind: NoticeKind, chaser: Chaser, action: Action, case: Case, *, code: str) -> str:
+        notice = Notice(
+            kind=kind,
+            reference=case.reference,
+            moment=ChaserKind.AFTER if action.due_at < self.now else ChaserKind.AT,
+            due_at=action.due_at,
+            late=self.now - chaser.due_at > LATE_AFTER,
+            owner=Actor.parse(case.officer) if case.officer else None,
+            code=code,
+        )
+        key = f"chaser:{chaser.id}"
+        desk_queue.post_notice(self.session, self.practice, notice, key=key, now=self.queued_at, case_id=case.id)
+        return key
+
+    def _mark(self, chaser: Chaser, action: Action, case: Case, key: str) -> None:
+        late = self.now - chaser.due_at > LATE_AFTER
+        chaser.state = ReminderState.LATE if late else ReminderState.SENT
+        chaser.sent_at = self.now
+        self.session.add(chaser)
+        self.sent.append(
+            Sent(
+                key=key,
+                case=case.reference,
+                deadline=ACTION,
+                kind=chaser.kind,
+                to=action.owner,
+                due_at=chaser.due_at,
+                state=ReminderState(chaser.state),
+                sent_at=self.now,
+            )
+        )
+
+
+_TELEPHONE = "Telephone them: what they owe has not come, and letters have done what they can."
+
+
+def _stop(session: Session, chasers: SelectOfScalar[Chaser], because: str) -> int:
+    waiting = session.exec(chasers.where(col(Chaser.state) == ReminderState.WAITING).with_for_update()).all()
+    for row in waiting:
+        row.state, row.cancelled_because = ReminderState.CANCELLED, because
+        session.add(row)
+    return len(waiting)
+
+
+def _later(calendar: WorkingCalendar, day: date, working_days: int) -> date:
+    for _ in range(working_days):
+        day = calendar.working_day_after(day)
+    return day
+
+
+def _earlier(calendar: WorkingCalendar, day: date, working_days: int) -> date:
+    for _ in range(working_days):
+        day -= timedelta(days=1)
+        while not calendar.is_working_day(day):
+            day -= timedelta(days=1)
+    return day
