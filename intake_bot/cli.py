@@ -24,6 +24,7 @@ from intake_bot import (
     keys_commands,
     model_commands,
     new_commands,
+    report_commands,
     retention_commands,
     search_commands,
     senders_commands,
@@ -69,6 +70,7 @@ model_commands.add_to(app)
 retention_commands.add_to(app)
 search_commands.add_to(app)
 senders_commands.add_to(app)
+report_commands.add_to(app)
 
 
 def main() -> None:

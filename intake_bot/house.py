@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -204,8 +205,18 @@ def make_letters(settings: Settings) -> Letters:
         subject_tag=settings.letters.subject_tag,
     )
     try:
-        letters = Letters(head, settings.letters.folder)
-        letters.check()
+        return _checked(head, settings.letters.folder) if settings.letters.folder else _own_letters(head)
     except LetterProblem as problem:
         raise SettingsProblem(f"letters: {problem}") from None
+
+
+def _checked(head: Letterhead, folder: Path | None) -> Letters:
+    letters = Letters(head, folder)
+    letters.check()
     return letters
+
+
+@lru_cache(maxsize=8)
+def _own_letters(head: Letterhead) -> Letters:
+    """Our own templates change only with the program: a process that opens many houses tries them once."""
+    return _checked(head, None)

@@ -9,10 +9,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from storage import schema
@@ -53,9 +54,11 @@ class PostgresCluster:
         """The url of a fresh database: empty, or a copy of the one whose url is ``like``."""
         self._made += 1
         name = f"test_{self._made}"
-        template = ("-T", like.rpartition("/")[2]) if like else ()
-        self._run("createdb", "-h", "127.0.0.1", "-p", self._port, "-U", "postgres", *template, name)
-        return f"postgresql://postgres@127.0.0.1:{self._port}/{name}"
+        template = f' TEMPLATE "{like.rpartition("/")[2]}"' if like else ""
+        server = f"postgresql://postgres@127.0.0.1:{self._port}"
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"{template}')
+        return f"{server}/{name}"
 
     def stop(self) -> None:
         self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "stop")
@@ -97,19 +100,43 @@ def postgres() -> Iterator[PostgresCluster]:
         cluster.stop()
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[PostgresCluster | None], str]:
+    """The url of an empty database with every migration, by kind: made once, for each test to have a copy of its own."""
+    urls: dict[bool, str] = {}
+
+    def url_of(cluster: PostgresCluster | None) -> str:
+        if (cluster is None) not in urls:
+            path = tmp_path_factory.mktemp("migrated") / "test.db"
+            url = cluster.new_database() if cluster is not None else f"sqlite:///{path}"
+            database = Database(url)
+            schema.upgrade(database)
+            database.empty_log()
+            database.dispose()
+            urls[cluster is None] = url
+        return urls[cluster is None]
+
+    return url_of
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh, empty database of each kind."""
+def database_url(
+    request: pytest.FixtureRequest, tmp_path: Path, migrated: Callable[[PostgresCluster | None], str]
+) -> str:
+    """A fresh database of each kind: empty, unless the test has it with its tables as ``database``."""
+    with_tables = "database" in request.fixturenames
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'test.db'}"
+        path = tmp_path / "test.db"
+        if with_tables:
+            shutil.copyfile(migrated(None).removeprefix("sqlite:///"), path)
+        return f"sqlite:///{path}"
     cluster: PostgresCluster = request.getfixturevalue("postgres")
-    return cluster.new_database()
+    return cluster.new_database(like=migrated(cluster) if with_tables else "")
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
-    schema.upgrade(database)
     yield database
     database.dispose()
 

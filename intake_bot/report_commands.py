@@ -1,0 +1,220 @@
+"""``report annual|quarterly|monthly``: the figures of a period as documents. ``simulate``: a fictional year for them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from intake_bot.command import (
+    DEFAULT_DATA,
+    EXIT_FAILED,
+    SERVICE_KEYS_AHEAD,
+    ByOption,
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    acting,
+    failed,
+    now_utc,
+    opened_house,
+    print_json,
+    wrong,
+)
+
+if TYPE_CHECKING:
+    from intake_bot.house import House
+    from intake_bot.reports.figures import Kind, Period
+
+_FromOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="D", help="The first day, such as 2025-04-01. Default: the last whole one."),
+]
+_ToOption = Annotated[str | None, typer.Option("--to", metavar="D", help="The last day, which counts.")]
+_OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the documents go.")]
+_CompareOption = Annotated[
+    int, typer.Option("--compare", metavar="N", min=0, max=5, help="Lay N years before it beside it.")
+]
+_PublishOption = Annotated[bool, typer.Option("--publish", help="Hide small numbers, and what gives them away.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    report_app = typer.Typer(no_args_is_help=True, help="The figures of a period: HTML, Word draft, workbook and JSON.")
+    report_app.command("annual")(annual)
+    report_app.command("quarterly")(quarterly)
+    report_app.command("monthly")(monthly)
+    app.add_typer(report_app, name="report")
+    app.command("simulate")(simulate)
+
+
+def annual(
+    since: _FromOption = None,
+    to: _ToOption = None,
+    out: _OutOption = Path("reports"),
+    compare: _CompareOption = 1,
+    publish: _PublishOption = False,
+    as_json: JsonOption = False,
+    by: ByOption = None,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """A year from April to March, or the days named, beside the year before."""
+    _report("annual", since, to, out, compare, publish, as_json=as_json, by=by, config=config, data=data)
+
+
+def quarterly(
+    since: _FromOption = None,
+    to: _ToOption = None,
+    out: _OutOption = Path("reports"),
+    compare: _CompareOption = 1,
+    publish: _PublishOption = False,
+    as_json: JsonOption = False,
+    by: ByOption = None,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """A quarter of the year, or the days named."""
+    _report("quarterly", since, to, out, compare, publish, as_json=as_json, by=by, config=config, data=data)
+
+
+def monthly(
+    since: _FromOption = None,
+    to: _ToOption = None,
+    out: _OutOption = Path("reports"),
+    compare: _CompareOption = 1,
+    publish: _PublishOption = False,
+    as_json: JsonOption = False,
+    by: ByOption = None,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """A month, or the days named."""
+    _report("monthly", since, to, out, compare, publish, as_json=as_json, by=by, config=config, data=data)
+
+
+def _report(
+    kind: str,
+    since: str | None,
+    to: str | None,
+    out: Path,
+    compare: int,
+    publish: bool,
+    *,
+    as_json: bool,
+    by: str | None,
+    config: Path | None,
+    data: Path,
+) -> None:
+    from intake_bot.reports.figures import Kind
+
+    now = now_utc()
+    with opened_house(config, data) as house:
+        wanted = Kind(kind)
+        period = _period(wanted, since, to, house.practice.calendar.local(now).date())
+        report, paths = make(
+            house, wanted, period, now=now, out=out, compare=compare, publish=publish, by=str(acting(by))
+        )
+    if as_json:
+        print_json(report.to_json() | {"files": [str(path) for path in paths]})
+    else:
+        from intake_bot.reports.documents import headlines
+
+        print(f"{report.period.label}:")
+        for line in headlines(report):
+            print(f"  {line}")
+        for path in paths:
+            print(path)
+        for fault in report.faults:
+            print(f"does not reconcile: {fault}")
+    if report.faults:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def simulate(
+    year: Annotated[
+        int | None, typer.Option("--year", metavar="Y", help="The year from April; default: the last.")
+    ] = None,
+    contacts: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many consultations come.")] = 500,
+    seed: Annotated[int, typer.Option(help="The same number makes the same year again.")] = 1,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Make a plausible fictional year in a data folder that holds nothing yet, for demos, training and load."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from intake_bot.simulation import NotEmpty
+    from intake_bot.simulation import simulate as live
+
+    with opened_house(config, data, keys_ahead=SERVICE_KEYS_AHEAD) as house:
+        if year is None:
+            from intake_bot.reports.figures import Kind, last_whole
+
+            year = last_whole(Kind.ANNUAL, house.practice.calendar.local(now_utc()).date()).since.year
+        if not MIN_YEAR <= year <= MAX_YEAR:
+            wrong(f"--year must lie between {MIN_YEAR} and {MAX_YEAR}")
+        with Progress(console=Console(stderr=True), transient=True) as bars:
+            bar = bars.add_task("simulating", total=contacts)
+            try:
+                done = live(
+                    house, year=year, contacts=contacts, seed=seed, progress=lambda n: bars.update(bar, completed=n)
+                )
+            except NotEmpty:
+                failed("the record holds something already: name an empty data folder with --data")
+    print(f"{done.contacts} contacts, {done.acts} acts, {done.reminders} reminders, from {done.since} to {done.until}")
+    print(f"intake-bot report annual --from {done.since} --to {done.until - timedelta(days=1)} --data {data}")
+
+
+MIN_YEAR, MAX_YEAR = 2000, 2100
+"""The calendar's bank holidays reach no further."""
+
+
+def make(
+    house: House, kind: Kind, period: Period, *, now: datetime, out: Path, compare: int, publish: bool, by: str
+) -> tuple[Any, list[Path]]:
+    """Make a report of the house's record and write its documents; that it was made goes on the record."""
+    from intake_bot.reports import documents, figures
+    from storage import audit
+
+    with house.database.read() as session:
+        report = figures.make(
+            session,
+            house.practice,
+            kind,
+            period,
+            now=now,
+            compare=compare,
+            publish=publish,
+            authority=house.settings.service.authority,
+            service=house.settings.service.name,
+        )
+    try:
+        paths = documents.write(report, out, house.settings.office.zone)
+    except OSError as fault:
+        failed(f"{fault.filename or out}: cannot be written ({fault.strerror})")
+    with house.database.write() as session:
+        detail = {"from": period.since.isoformat(), "to": period.until.isoformat(), "published": publish}
+        audit.record(session, audit.SERVICE_CHAIN, at=now, actor=by, act="report_made", code=kind.value, detail=detail)
+    return report, paths
+
+
+def _period(kind: Kind, since: str | None, to: str | None, today: date) -> Period:
+    from intake_bot.reports.figures import Period, last_whole
+
+    if (since is None) is not (to is None):
+        wrong("name both --from and --to, or neither")
+    if since is None or to is None:
+        return last_whole(kind, today)
+    try:
+        period = Period(date.fromisoformat(since), date.fromisoformat(to) + timedelta(days=1))
+    except (ValueError, OverflowError):
+        wrong("a day must be written as 2026-03-31")
+    if not period.since < period.until or (period.until - period.since).days > MOST_DAYS:
+        wrong(f"--to must not lie before --from, nor more than {MOST_DAYS} days after it")
+    return period
+
+
+MOST_DAYS = 366 * 5

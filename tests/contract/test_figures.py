@@ -1,0 +1,113 @@
+"""The figures of a simulated year on both databases: they reconcile, come out the same again, and are in the documents."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from docx import Document
+from openpyxl import load_workbook
+from sqlmodel import select
+
+from intake_bot.casework.practice import Practice
+from intake_bot.house import House
+from intake_bot.reports import documents, figures
+from intake_bot.reports.figures import Kind, Period, Report
+from intake_bot.settings import Settings
+from intake_bot.simulation import NotEmpty, simulate
+from storage.engine import Database
+from storage.tables import Outgoing
+from storage.verify import faults
+
+GOLDEN = Path(__file__).with_name("golden") / "annual-2025.json"
+"""Made anew with GOLDEN=1 in the environment; look at what changed before it is committed."""
+CONTACTS = 60
+YEAR = Period(date(2025, 4, 1), date(2026, 4, 1))
+NOW = datetime(2026, 5, 1, 9, tzinfo=UTC)
+
+
+@pytest.fixture
+def house(database: Database, practice: Practice, tmp_path: Path) -> House:
+    return House(Settings(), tmp_path, database, practice)
+
+
+def report(house: House, kind: Kind = Kind.ANNUAL, *, compare: int = 1, publish: bool = False) -> Report:
+    with house.database.read() as session:
+        return figures.make(
+            session,
+            house.practice,
+            kind,
+            YEAR,
+            now=NOW,
+            compare=compare,
+            publish=publish,
+            authority="Elmshire",
+            service="The LADO's service",
+        )
+
+
+def test_a_simulated_year_reconciles_is_the_same_again_and_sends_nothing(house: House, tmp_path: Path) -> None:
+    done = simulate(house, year=2025, contacts=CONTACTS, seed=7)
+    assert (done.contacts, done.since, done.until) == (CONTACTS, YEAR.since, YEAR.until)
+    with pytest.raises(NotEmpty):
+        simulate(house, year=2025, contacts=1)
+    made = report(house)
+    assert made.faults == ()
+    for name in ("contacts_by_month", "contacts_by_quarter", "decisions", "sectors", "sources", "categories"):
+        total = made.table(name).total
+        assert total is not None
+        # Nothing is recorded of the year before: it is left out, and not shown as a year in which nothing happened.
+        assert total.values == (CONTACTS,)
+    referrals = made.table("decisions").rows[0].values[0]
+    for name in ("outcomes", "concluded_referrals"):
+        total = made.table(name).total
+        assert total is not None
+        assert total.values[0] == referrals
+    with house.database.read() as session:
+        assert set(session.exec(select(Outgoing.state)).all()) == {"done"}
+        assert list(faults(session, house.practice.vault)) == []
+
+    as_json = json.dumps(made.to_json(), indent=1, ensure_ascii=False) + "\n"
+    if os.environ.get("GOLDEN"):
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_text(as_json, encoding="utf-8")
+    assert as_json == GOLDEN.read_text(encoding="utf-8")
+
+    paths = {path.suffix: path for path in documents.write(made, tmp_path / "out", house.settings.office.zone)}
+    assert {path.stat().st_mode & 0o777 for path in paths.values()} == {0o600}
+    page = paths[".html"].read_text(encoding="utf-8")
+    assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+    book = load_workbook(io.BytesIO(paths[".xlsx"].read_bytes()))
+    assert book.sheetnames == ["About", *(table.id for table in made.tables)]
+    draft = Document(io.BytesIO(paths[".docx"].read_bytes()))
+    assert len(draft.tables) == len(made.tables)
+    with zipfile.ZipFile(paths[".docx"]) as packed:
+        assert b"Bar chart: Contacts by month" in packed.read("word/document.xml")
+    for table in made.tables:
+        assert table.title in page
+        assert table.title in "\n".join(line.text for line in draft.paragraphs)
+
+    shown = report(house, publish=True)
+    assert shown.is_published
+    small = [value for table in shown.tables for row in table.rows for value in row.values[:1] if value in {1, 2, 3, 4}]
+    # What a count is of many (a month, a sector) hides small numbers.
+    assert small == []
+    assert {table.id for table in report(house, Kind.MONTHLY).tables} < {table.id for table in made.tables}
+
+
+def test_a_record_without_anything_makes_a_report_all_the_same(house: House, tmp_path: Path) -> None:
+    made = report(house)
+    assert made.faults == ()
+    assert documents.headlines(made)[0] == "0 contacts were received."
+    assert len(documents.write(made, tmp_path / "out", house.settings.office.zone)) == 4
+
+
+def test_a_label_that_somebody_typed_is_no_formula() -> None:
+    assert documents._inert(("=1+1", "@x", 3, None, "Sport")) == ["'=1+1", "'@x", 3, None, "Sport"]
