@@ -215,7 +215,9 @@ def headlines(report: Report) -> list[str]:
             lines.append(f"{said(in_time)} of {said(due)} {words} ({said(portion)} %).")
     for row in by_name["concluded_share"].rows:
         if row.values[0] and row.label.startswith("Referrals") and "pauses" not in row.label:
-            lines.append(f"{row.label} concluded: {said(row.values[2])} %, where {said(row.values[3])} % are asked for.")
+            lines.append(
+                f"{row.label} concluded: {said(row.values[2])} %, where {said(row.values[3])} % are asked for."
+            )
     lines.append(f"{_total(by_name, 'open', 4)} contacts are open at the end of the period.")
     return lines
 
