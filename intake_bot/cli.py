@@ -21,6 +21,7 @@ from intake_bot import (
     advice_commands,
     backup_commands,
     casework_commands,
+    import_commands,
     keys_commands,
     model_commands,
     new_commands,
@@ -71,6 +72,7 @@ retention_commands.add_to(app)
 search_commands.add_to(app)
 senders_commands.add_to(app)
 report_commands.add_to(app)
+import_commands.add_to(app)
 
 
 def main() -> None:

@@ -69,6 +69,7 @@ _ACTS: Mapping[str, str] = {
     "split": "made a second case of the same contact",
     "split_from": "made this case from another one's contact",
     "target_restarted": "let the clock of the target {code} run again",
+    "imported": "took the case over from the tracker",
     "held": "put the case on legal hold",
     "hold_lifted": "lifted the legal hold",
     "purged": "destroyed the case's content ({code})",
