@@ -25,8 +25,10 @@ from intake_bot.command import (
 )
 
 if TYPE_CHECKING:
+    from sqlmodel import Session
+
     from intake_bot.house import House
-    from intake_bot.reports.figures import Kind, Period
+    from intake_bot.reports.figures import Kind, Period, Report
 
 _FromOption = Annotated[
     str | None,
@@ -48,6 +50,7 @@ def add_to(app: typer.Typer) -> None:
     report_app.command("monthly")(monthly)
     app.add_typer(report_app, name="report")
     app.command("simulate")(simulate)
+    app.command("export")(export)
 
 
 def annual(
@@ -133,6 +136,60 @@ def _report(
         raise typer.Exit(EXIT_FAILED)
 
 
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go.")],
+    since: _FromOption = None,
+    to: _ToOption = None,
+    tracker: Annotated[bool, typer.Option("--tracker", help="The tracker as a workbook, one line for each.")] = False,
+    benchmark: Annotated[
+        bool, typer.Option("--benchmark", help="The year's figures for other authorities, small numbers hidden.")
+    ] = False,
+    as_json: JsonOption = False,
+    by: ByOption = None,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Codes and times for other programs (CSV with a dictionary), or the tracker or a benchmark. No content, no names."""
+    from intake_bot.reports import export as exported
+    from intake_bot.reports import figures
+    from storage import audit
+
+    now = now_utc()
+    with opened_house(config, data) as house:
+        calendar = house.practice.calendar
+        period = _period(figures.Kind.ANNUAL, since, to, calendar.local(now).date())
+        last = period.until - timedelta(days=1)
+        with house.database.read() as session:
+            if benchmark:
+                report = _figures(house, session, figures.Kind.ANNUAL, period, now=now, compare=0, publish=True)
+                files = {f"benchmark-{period.since}-to-{last}.json": exported.benchmark(report)}
+            elif tracker:
+                files = {f"tracker-{period.since}-to-{last}.xlsx": exported.tracker(session, period, calendar)}
+            else:
+                files = exported.dataset(session, period, calendar)
+        try:
+            paths = exported.write(files, folder)
+        except OSError as fault:
+            failed(f"{fault.filename or folder}: cannot be written ({fault.strerror})")
+        with house.database.write() as session:
+            detail = {"from": period.since.isoformat(), "to": period.until.isoformat()}
+            code = "benchmark" if benchmark else "tracker" if tracker else "dataset"
+            audit.record(
+                session,
+                audit.SERVICE_CHAIN,
+                at=now,
+                actor=str(acting(by)),
+                act="figures_exported",
+                code=code,
+                detail=detail,
+            )
+    if as_json:
+        print_json({"files": [str(path) for path in paths]})
+    else:
+        for path in paths:
+            print(path)
+
+
 def simulate(
     year: Annotated[
         int | None, typer.Option("--year", metavar="Y", help="The year from April; default: the last.")
@@ -176,21 +233,11 @@ def make(
     house: House, kind: Kind, period: Period, *, now: datetime, out: Path, compare: int, publish: bool, by: str
 ) -> tuple[Any, list[Path]]:
     """Make a report of the house's record and write its documents; that it was made goes on the record."""
-    from intake_bot.reports import documents, figures
+    from intake_bot.reports import documents
     from storage import audit
 
     with house.database.read() as session:
-        report = figures.make(
-            session,
-            house.practice,
-            kind,
-            period,
-            now=now,
-            compare=compare,
-            publish=publish,
-            authority=house.settings.service.authority,
-            service=house.settings.service.name,
-        )
+        report = _figures(house, session, kind, period, now=now, compare=compare, publish=publish)
     try:
         paths = documents.write(report, out, house.settings.office.zone)
     except OSError as fault:
@@ -199,6 +246,24 @@ def make(
         detail = {"from": period.since.isoformat(), "to": period.until.isoformat(), "published": publish}
         audit.record(session, audit.SERVICE_CHAIN, at=now, actor=by, act="report_made", code=kind.value, detail=detail)
     return report, paths
+
+
+def _figures(
+    house: House, session: Session, kind: Kind, period: Period, *, now: datetime, compare: int, publish: bool
+) -> Report:
+    from intake_bot.reports import figures
+
+    return figures.make(
+        session,
+        house.practice,
+        kind,
+        period,
+        now=now,
+        compare=compare,
+        publish=publish,
+        authority=house.settings.service.authority,
+        service=house.settings.service.name,
+    )
 
 
 def _period(kind: Kind, since: str | None, to: str | None, today: date) -> Period:

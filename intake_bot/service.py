@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from intake_bot import backup_job
+from intake_bot import backup_job, dataset_job
 from intake_bot.acceptance import Acceptance
 from intake_bot.casework import chasing, digest, reminders, retention, views
 from intake_bot.casework.acts import Act
@@ -229,6 +229,7 @@ class Service:
         )
         self._no_backup_before: datetime | None = None
         self._untidied: str | None = None
+        self._undatasetted: str | None = None
         self._give_up = threading.Event()
 
     async def start(self) -> None:
@@ -307,6 +308,7 @@ class Service:
 
     def _keep_house(self) -> None:
         self._sign_heads()
+        self._write_dataset()
         self._purge_due()
         # Also forgets what other processes have destroyed.
         if shredding.finish(self.house.database, self.house.keys, now=self.clock()):
@@ -314,6 +316,19 @@ class Service:
                 backup_job.note_destroyed(self.house)
             except BackupProblem as problem:
                 log.error("the list of destroyed keys: %s", problem)
+
+    def _write_dataset(self) -> None:
+        """Tried each time until it is written; what keeps it from being so is said once."""
+        try:
+            written = dataset_job.write_due(self.house, now=self.clock())
+        except OSError as fault:
+            if self._undatasetted != str(fault.strerror):
+                log.error("the month's dataset cannot be written: %s", fault.strerror)
+            self._undatasetted = str(fault.strerror)
+        else:
+            self._undatasetted = None
+            if written is not None:
+                log.info("the month's dataset was written")
 
     def _sign_heads(self) -> None:
         """At least once a day, and at the first sweep of a run, so that a case taken away whole shows."""

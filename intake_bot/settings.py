@@ -378,6 +378,15 @@ class Backup(_Section):
     keep: int = Field(14, ge=1, description="How many backups of the content are kept.")
 
 
+class ReportsSection(_Section):
+    """Figures (docs/reports.md)."""
+
+    folder: Path | None = Field(
+        None,
+        description="Where each month's dataset (codes and times as CSV) is written once it is over. Default: nowhere.",
+    )
+
+
 class CaseworkSection(_Section):
     """How officers work."""
 
@@ -517,6 +526,7 @@ class Settings(_Section):
     reminders: Reminders = Field(default_factory=Reminders)
     chasers: Chasers = Field(default_factory=Chasers)
     digests: Digests = Field(default_factory=Digests)
+    reports: ReportsSection = Field(default_factory=ReportsSection)
     triage: Triage = Field(default_factory=Triage)
     intake: Intake = Field(default_factory=Intake)
 

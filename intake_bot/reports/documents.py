@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
@@ -159,20 +159,20 @@ def xlsx(report: Report) -> bytes:
         *((table.title, table.definition) for table in report.tables),
     ]
     for line in lines:
-        first.append(_inert(line))
+        first.append(inert(line))
     first["A1"].font = Font(bold=True, size=14)
     first.column_dimensions["A"].width, first.column_dimensions["B"].width = 44, 110
     for table in report.tables:
         sheet = book.create_sheet(table.id[:31])
-        sheet.append(_inert((table.title,)))
-        sheet.append(_inert((table.definition,)))
+        sheet.append(inert((table.title,)))
+        sheet.append(inert((table.definition,)))
         sheet.append(())
-        sheet.append(_inert(table.head))
+        sheet.append(inert(table.head))
         for row in (*table.rows, *([table.total] if table.total else [])):
             values = [NOT_SHOWN if isinstance(value, Hidden) else value for value in row.values]
-            sheet.append(_inert((row.label, *values)))
+            sheet.append(inert((row.label, *values)))
         if table.note:
-            sheet.append(_inert((table.note,)))
+            sheet.append(inert((table.note,)))
         sheet["A1"].font = Font(bold=True, size=13)
         for cell in sheet[4]:
             cell.font, cell.alignment = Font(bold=True), Alignment(wrap_text=True, vertical="top")
@@ -248,6 +248,6 @@ def _is_drawn(table: Table) -> bool:
     return any(row.values[column] for row in table.rows for column in table.drawn)
 
 
-def _inert(cells: tuple[Any, ...]) -> list[Any]:
+def inert(cells: Sequence[Any]) -> list[Any]:
     """Cells in which no text is a formula: a label may come from what somebody typed."""
     return [f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" and cell else cell for cell in cells]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
+import shutil
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -14,9 +17,13 @@ from docx import Document
 from openpyxl import load_workbook
 from sqlmodel import select
 
+from conftest import PostgresCluster
+from intake_bot import dataset_job
+from intake_bot.casework import imported
+from intake_bot.casework.desk import Actor
 from intake_bot.casework.practice import Practice
 from intake_bot.house import House
-from intake_bot.reports import documents, figures
+from intake_bot.reports import documents, export, figures, tracker
 from intake_bot.reports.figures import Kind, Period, Report
 from intake_bot.settings import Settings
 from intake_bot.simulation import NotEmpty, simulate
@@ -109,5 +116,67 @@ def test_a_record_without_anything_makes_a_report_all_the_same(house: House, tmp
     assert len(documents.write(made, tmp_path / "out", house.settings.office.zone)) == 4
 
 
+def test_the_exported_tracker_is_read_back_to_the_same_figures(
+    house: House, tmp_path: Path, migrated: Callable[[PostgresCluster | None], str]
+) -> None:
+    simulate(house, year=2025, contacts=40, seed=3)
+    calendar = house.practice.calendar
+    with house.database.read() as session:
+        (path,) = export.write({"t.xlsx": export.tracker(session, YEAR, calendar)}, tmp_path / "out")
+        files = export.dataset(session, YEAR, calendar)
+    assert path.stat().st_mode & 0o777 == 0o600
+    sheet = tracker.read(path)
+    guessed = tracker.guess(sheet)
+    assert list(tracker.unmapped(guessed)) == []
+    copy = tmp_path / "copy.db"
+    shutil.copyfile(migrated(None).removeprefix("sqlite:///"), copy)
+    other = House(house.settings, tmp_path, Database(f"sqlite:///{copy}"), house.practice)
+    with other.database.write() as session:
+        for past in tracker.rows(sheet, guessed, calendar, NOW):
+            assert isinstance(past, imported.Past)
+            imported.keep(session, house.practice, past, by=Actor("terminal", "Mara"), source="t", now=NOW)
+    ours, theirs = report(house), report(other)
+    for name in (
+        *(
+            "contacts_by_month",
+            "decisions",
+            "threshold",
+            "sectors",
+            "sources",
+            "source_by_sector",
+            "categories",
+            "criteria",
+        ),
+        *("decision_in_time", "outcomes", "employer_actions", "themes"),
+    ):
+        assert ours.table(name) == theirs.table(name), name
+    other.close()
+
+    contacts = list(csv.DictReader(io.StringIO(files["contacts.csv"].decode("utf-8-sig"))))
+    assert len(contacts) == 40
+    dictionary = list(csv.DictReader(io.StringIO(files["dictionary.csv"].decode("utf-8-sig"))))
+    assert [row["column"] for row in dictionary if row["file"] == "contacts.csv"] == list(contacts[0])
+    # Nothing of what anybody wrote, and no organisation.
+    assert b"fictional" not in b"".join(files.values())
+    assert b"setting-" not in b"".join(files.values())
+
+    with pytest.raises(ValueError, match="publication"):
+        export.benchmark(ours)
+    shared = json.loads(export.benchmark(report(house, publish=True, compare=0)))
+    assert (shared["benchmark"], shared["published"]) == (1, True)
+
+
+def test_a_month_s_dataset_is_written_once_when_it_is_over(house: House, tmp_path: Path) -> None:
+    folder = tmp_path / "figures"
+    assert dataset_job.write_due(house, now=NOW) is None
+    named = House(
+        Settings.model_validate({"reports": {"folder": str(folder)}}), tmp_path, house.database, house.practice
+    )
+    assert dataset_job.write_due(named, now=NOW) == folder / "dataset-2026-04"
+    assert sorted(path.name for path in folder.rglob("*.csv")) == ["clocks.csv", "contacts.csv", "dictionary.csv"]
+    assert dataset_job.write_due(named, now=NOW) is None
+    assert [path.name for path in folder.iterdir()] == ["dataset-2026-04"]
+
+
 def test_a_label_that_somebody_typed_is_no_formula() -> None:
-    assert documents._inert(("=1+1", "@x", 3, None, "Sport")) == ["'=1+1", "'@x", 3, None, "Sport"]
+    assert documents.inert(("=1+1", "@x", 3, None, "Sport")) == ["'=1+1", "'@x", 3, None, "Sport"]
