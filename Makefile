@@ -12,7 +12,7 @@ help:
 	@echo "make check   lint, types, import rules"
 	@echo "make fuzz    look for mail that the reader cannot stand, for five minutes (Linux and macOS)"
 	@echo "make bench-accept  how fast mail is accepted, beside Postfix (which must be installed) and a server that keeps nothing"
-	@echo "make soak    mail through a real Postfix and from swaks; then ten minutes of mail under SIGKILLs"
+	@echo "make soak    the rest of the long rows of kills; mail through a real Postfix and from swaks; then ten minutes of mail under SIGKILLs"
 	@echo "make bench   times from the dot to 250, acknowledgement and card; memory; the record at 100,000 cases"
 
 # A stamp holds the lock file's install, so that the second run starts at once.
@@ -59,6 +59,7 @@ bench-accept: $(VENV)/.installed
 
 # Debian's postfix and swaks, and root for the former: what is absent is skipped, with a word.
 soak: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --slow -m slow -n auto --dist loadfile
 	$(BIN)/python -m pytest tests/soak/through_postfix.py -rs
 	PYTHONPATH=tests $(BIN)/python -m soak.soak $(ARGS)
 

@@ -9,9 +9,10 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -27,6 +28,31 @@ time.tzset()
 
 FRIDAY_1640 = datetime(2026, 11, 27, 16, 40, tzinfo=UTC)
 """The worried email's hour; Europe/London keeps UTC in November."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="Run what make soak runs too: the rest of long rows.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked slow, unless it is asked for."""
+    if config.getoption("--slow"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+def often(steps: Iterable[Any], *, always: Collection[Any]) -> list[Any]:
+    """The steps of a long row as parameters: those of ``always`` in every run, the others in make soak."""
+    missing = set(always) - set(steps := list(steps))
+    assert not missing, missing
+    return [step if step in always else _slow(step) for step in steps]
+
+
+def _slow(step: Any) -> Any:
+    return pytest.param(*(step if isinstance(step, tuple) else (step,)), marks=pytest.mark.slow)
 
 
 class PostgresCluster:

@@ -81,6 +81,7 @@ def test_an_address_that_cannot_be_answered_is_said_so_on_the_card(
     assert set(newest["remarks"]) == {"not_acknowledged_no_address", "no_suggestion"}
 
 
+@pytest.mark.slow
 def test_a_nest_of_three_megabytes_is_parked_whole_and_can_be_filed(house: House, service: Service) -> None:
     raw = nest(depth=3000, filler=1000)
     assert len(raw) > 3_000_000

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import often
 from triage import engine, pipeline
 from triage.learned.model import ENCODER, MANIFEST, MODEL, ModelFaulty
 from triage.suggestion import RULES_ALONE, Polarity, Suggestion
@@ -78,9 +79,11 @@ SWAPS = (
 )  # fmt: skip
 
 
-def test_who_people_are_does_not_move_the_threshold() -> None:
+@pytest.mark.parametrize("every", often([4, 1], always={4}))
+def test_who_people_are_does_not_move_the_threshold(every: int) -> None:
     flips = moved = 0
-    for text in TESTED:
+    texts = TESTED[::every]
+    for text in texts:
         swapped = text.body
         for pattern, other in SWAPS:
             swapped = re.sub(pattern, other, swapped)
@@ -88,7 +91,7 @@ def test_who_people_are_does_not_move_the_threshold() -> None:
         flips += one.threshold is not two.threshold
         moved += abs(one.meets_confidence - two.meets_confidence) > 0.05
     assert flips == 0
-    assert moved <= 0.05 * len(TESTED)
+    assert moved <= 0.05 * len(texts)
 
 
 def test_another_name_of_a_person_or_a_setting_changes_nothing() -> None:
