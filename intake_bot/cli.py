@@ -7,10 +7,14 @@ imports are put off into the commands, so that ``serve`` says that it is startin
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import json
 import os
+import select
 import signal
 import sys
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -93,13 +97,20 @@ def serve(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     print("intake-bot is starting ...", flush=True)
     from intake_bot import logs
+    from intake_bot.terminal import PRINTING
 
-    logs.set_up()
+    listener = logs.set_up()
+    # Whatever way it ends; a reader who does not read keeps nobody from ending.
+    atexit.register(listener.stop)
     with (
         opened_house(config, data, keys_ahead=SERVICE_KEYS_AHEAD) as house,
         asyncio.Runner(loop_factory=_loop_factory(house.settings.service.event_loop)) as runner,
     ):
         runner.run(_serve(house))
+    if any(thread.name == PRINTING for thread in threading.enumerate()):
+        # It waits for a reader who has stopped reading, and Python's own end would wait with it. All is closed.
+        listener.stop()
+        os._exit(0)
 
 
 def _loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -137,9 +148,16 @@ async def _serve(house: House) -> None:
     print(f"outgoing mail: {settings.mail.relay.host or house.outgoing_dir}", flush=True)
     print(f"duty desk: {'Slack' if settings.slack.enabled else 'this terminal'}", flush=True)
     await stop.wait()
-    print("stopping: finishing what is in hand ...", flush=True)
+    _say("stopping: finishing what is in hand ...")
     await service.stop()
-    print("stopped", flush=True)
+    _say("stopped")
+
+
+def _say(text: str) -> None:
+    """Print, unless whoever reads has stopped reading: no stop waits for a pager."""
+    with contextlib.suppress(OSError, ValueError):
+        if select.select([], [sys.stdout], [], 0)[1]:
+            print(text, flush=True)
 
 
 @app.command()

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from sqlmodel import Session
+
 from intake_bot.casework import conversation, desk_queue, undelivered, views
 from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Notice, NoticeKind, Posted
 from intake_bot.casework.practice import Practice
 from intake_bot.mail.compose import automatic_answer, officers_letter
 from intake_bot.mail.outgoing import Post
+from intake_bot.monitoring import Times
 from storage import audit, outbox, spool
 from storage.engine import Database
 from storage.outbox import Kind, Parcel, Via
@@ -46,6 +49,7 @@ class DeliveryWorker:
     clock: Callable[[], datetime]
     lease: timedelta
     name: str
+    times: Times | None = None
 
     async def step(self) -> bool:
         """Deliver what is due; False where there is nothing."""
@@ -151,6 +155,7 @@ class DeliveryWorker:
     def _delivered(self, parcel: Parcel, posted: Posted | None) -> None:
         now = self.clock()
         with self.database.write() as session:
+            self._measure(session, parcel, now)
             if posted is not None and parcel.kind is Kind.DIRECT and parcel.case_id is not None:
                 conversation.said(session, self.practice, parcel.content, parcel.case_id, posted, now=now)
             elif posted is not None and parcel.case_id is not None:
@@ -164,6 +169,13 @@ class DeliveryWorker:
                 audit.record(session, parcel.case_id, at=now, actor=str(SYSTEM), act="advice_sent", detail=detail)
             outbox.delivered(session, parcel.id, now=now)
         log.info("delivered %s: %s", parcel.id, parcel.kind)
+
+    def _measure(self, session: Session, parcel: Parcel, now: datetime) -> None:
+        """How long whoever wrote, and whoever is on duty, waited."""
+        if self.times is None or parcel.kind not in (Kind.ACKNOWLEDGEMENT, Kind.CARD) or parcel.case_id is None:
+            return
+        waited = (now - session.get_one(Case, parcel.case_id).received_at).total_seconds()
+        (self.times.acknowledged if parcel.kind is Kind.ACKNOWLEDGEMENT else self.times.carded).observe(waited)
 
     def _failed(self, parcel: Parcel, failure: DeliveryFailed) -> None:
         now = self.clock()

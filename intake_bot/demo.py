@@ -117,8 +117,11 @@ async def run(config: Path | None, data: Path | None, *, keep: bool) -> int:
         house = open_house(settings, data or folder / "data")
         try:
             with (folder / "log").open("w", encoding="utf-8") as log_file:
-                logs.set_up(log_file)
-                faults = await Story(house, console).tell()
+                writer = logs.set_up(log_file)
+                try:
+                    faults = await Story(house, console).tell()
+                finally:
+                    writer.stop()
         finally:
             house.close()
     finally:
@@ -379,6 +382,7 @@ def _settings(settings: Settings, folder: Path) -> Settings:
             },
             "mail": {"port": 0, "address": "designated.officer@elmshire.example"},
             "slack": {},
+            "monitoring": {"enabled": False},
             "database": {},
             "keys": {"file": folder / "keys" / "master.key"},
         }

@@ -18,9 +18,9 @@ from rich.console import Console
 
 from intake_bot import backup_job, dataset_job
 from intake_bot.acceptance import Acceptance
-from intake_bot.casework import chasing, digest, reminders, retention, views
+from intake_bot.casework import chasing, desk_queue, digest, reminders, retention, views
 from intake_bot.casework.acts import Act
-from intake_bot.casework.desk import Desk
+from intake_bot.casework.desk import Desk, Notice, NoticeKind
 from intake_bot.catching_up import CatchingUp
 from intake_bot.clock import Ticker
 from intake_bot.delivery import DeliveryWorker
@@ -34,6 +34,7 @@ from intake_bot.mail.reading import Reading
 from intake_bot.mail.server import Listening, MailServer
 from intake_bot.mail.tls import Certificate, CertificateProblem
 from intake_bot.mail.trust import Trust
+from intake_bot.monitoring import Monitoring, Times, waiting
 from intake_bot.sandbox import Sandbox, SandboxFailed
 from intake_bot.settings import Mail, Relay, Settings, SettingsProblem
 from intake_bot.terminal import TerminalDesk
@@ -209,6 +210,7 @@ class Service:
             else None
         )
         self._post = make_post(house)
+        self._times = Times()
         deliver = partial(
             DeliveryWorker,
             database=house.database,
@@ -219,6 +221,7 @@ class Service:
             clock=clock,
             lease=lease,
             name=self._name,
+            times=self._times,
         )
         self._mail_out = deliver(via=Via.MAIL)
         self._desk_out = deliver(via=Via.DESK)
@@ -227,6 +230,20 @@ class Service:
             Ticker(self.keep_house, seconds=settings.intake.tick_seconds),
             Ticker(self._back_up, seconds=BACKUP_LOOK_SECONDS),
         )
+        self.monitoring = (
+            Monitoring(
+                house.database,
+                self._times,
+                host=settings.monitoring.host,
+                port=settings.monitoring.port,
+                now=clock,
+                ping=lambda: self.slack.last_ping if self.slack is not None else None,
+                working=self._wrong,
+            )
+            if settings.monitoring.enabled
+            else None
+        )
+        self._stuck: frozenset[str] = frozenset()
         self._no_backup_before: datetime | None = None
         self._untidied: str | None = None
         self._undatasetted: str | None = None
@@ -251,6 +268,18 @@ class Service:
             await self.slack.start()
         for ticker in self._tickers:
             ticker.start()
+        if self.monitoring is not None:
+            try:
+                await self.monitoring.start()
+            except OSError as fault:
+                # Nobody's mail waits for somebody to look at it.
+                log.error("monitoring cannot listen: %s", fault.strerror or type(fault).__name__)
+
+    def _wrong(self) -> list[str]:
+        """What of this process does not work, in fixed words."""
+        names = ("intake", "mail out", "desk out")
+        wrong = [f"{name} has ended" for name, task in zip(names, self._tasks, strict=False) if task.done()]
+        return wrong + (["it is stopping"] if self._stopping else [])
 
     async def stop(self) -> None:
         """Take nothing new, finish what is in hand, leave nothing half-done."""
@@ -261,6 +290,8 @@ class Service:
         await self.mail.stop()
         if self.slack is not None:
             await self.slack.stop()
+        if self.monitoring is not None:
+            await self.monitoring.stop()
         for wake in (self._intake_wake, self._mail_wake, self._desk_wake):
             wake.set()
         if self._tasks:
@@ -309,6 +340,7 @@ class Service:
     def _keep_house(self) -> None:
         self._sign_heads()
         self._write_dataset()
+        self._tell_of_stuck()
         self._purge_due()
         # Also forgets what other processes have destroyed.
         if shredding.finish(self.house.database, self.house.keys, now=self.clock()):
@@ -316,6 +348,19 @@ class Service:
                 backup_job.note_destroyed(self.house)
             except BackupProblem as problem:
                 log.error("the list of destroyed keys: %s", problem)
+
+    def _tell_of_stuck(self) -> None:
+        """Tell the desk, once an hour, of what has waited too long at two looks running: a start has its backlog at one."""
+        now = self.clock()
+        with self.house.database.read() as session:
+            stuck = frozenset(waiting(session, now=now).stuck())
+        told, self._stuck = stuck & self._stuck, stuck
+        if told:
+            with self.house.database.write() as session:
+                for what in sorted(told):
+                    notice = Notice(NoticeKind.STUCK, code=what)
+                    key = f"stuck:{what}:{now:%Y-%m-%dT%H}"
+                    desk_queue.post_notice(session, self.house.practice, notice, key=key, now=now)
 
     def _write_dataset(self) -> None:
         """Tried each time until it is written; what keeps it from being so is said once."""
@@ -407,7 +452,8 @@ class Service:
         return await self._acceptance.accept(offer) is not None
 
     async def _accept_mail(self, raw: bytes, envelope: dict[str, Any]) -> str:
-        identity = await self._acceptance.accept(Offer(Channel.EMAIL, raw, envelope, self.clock()))
+        with self._times.accepted.time():
+            identity = await self._acceptance.accept(Offer(Channel.EMAIL, raw, envelope, self.clock()))
         assert identity is not None  # noqa: S101 (only a known key gives None)
         return identity
 

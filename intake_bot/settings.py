@@ -378,6 +378,14 @@ class Backup(_Section):
     keep: int = Field(14, ge=1, description="How many backups of the content are kept.")
 
 
+class MonitoringSection(_Section):
+    """/healthz, /readyz and Prometheus's /metrics: counts and ages alone (docs/operations.md)."""
+
+    enabled: bool = Field(True, description="false: nothing listens.")
+    host: str = Field("127.0.0.1", description="Where. It asks for no password: let only your monitoring reach it.")
+    port: int = Field(8026, ge=0, le=65535, description="0: any that is free.")
+
+
 class ReportsSection(_Section):
     """Figures (docs/reports.md)."""
 
@@ -527,6 +535,7 @@ class Settings(_Section):
     chasers: Chasers = Field(default_factory=Chasers)
     digests: Digests = Field(default_factory=Digests)
     reports: ReportsSection = Field(default_factory=ReportsSection)
+    monitoring: MonitoringSection = Field(default_factory=MonitoringSection)
     triage: Triage = Field(default_factory=Triage)
     intake: Intake = Field(default_factory=Intake)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from datetime import datetime
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -20,30 +22,54 @@ from triage.vocabulary import URGENT_FLAGS
 
 TERMINAL = "terminal"
 
+PRINTING = "printing to the terminal"
+"""The name of a thread that prints."""
+
 
 class TerminalDesk:
-    """Prints to a console. Nothing can be adopted or updated on paper: an update prints the card again."""
+    """Prints to a console, in a thread: a reader who pages holds up nothing else.
+
+    Nothing can be adopted or updated on paper: an update prints the card again.
+    """
 
     def __init__(self, console: Console, zone: ZoneInfo) -> None:
         self._console = console
         self._zone = zone
 
+    async def _print(self, what: RenderableType) -> None:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def end() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        def write() -> None:
+            self._console.print(what)
+            loop.call_soon_threadsafe(end)
+
+        # None of asyncio's own threads, for the end of those is waited for.
+        threading.Thread(target=write, daemon=True, name=PRINTING).start()
+        await done
+
     async def post_card(self, card: CaseCard, post_id: str, *, look_first: bool) -> Posted:
-        self._console.print(card_panel(card, self._zone))
+        await self._print(card_panel(card, self._zone))
         return Posted(TERMINAL, post_id)
 
     async def update_card(self, card: CaseCard, at: Posted) -> None:
-        self._console.print(card_panel(card, self._zone))
+        await self._print(card_panel(card, self._zone))
 
     async def post_notice(self, notice: Notice, post_id: str, *, look_first: bool) -> Posted:
-        self._console.print(Text("● ", style="bold yellow") + Text(notice_sentence(notice, self._zone)))
+        await asyncio.to_thread(
+            self._console.print, Text("● ", style="bold yellow") + Text(notice_sentence(notice, self._zone))
+        )
         return Posted(TERMINAL, post_id)
 
     async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
         raise DeliveryFailed("no_slack", permanent=True)
 
     async def tell(self, actor: Actor, text: str) -> None:
-        self._console.print(Text(f"({actor.id}) {text}", style="italic"))
+        await self._print(Text(f"({actor.id}) {text}", style="italic"))
 
 
 def card_panel(card: CaseCard, zone: ZoneInfo) -> RenderableType:

@@ -167,6 +167,7 @@ class NoticeKind(StrEnum):
     TELEPHONE = "telephone"
     DIGEST = "digest"
     WEEK = "week"
+    STUCK = "stuck"
 
 
 @dataclass(frozen=True, slots=True)

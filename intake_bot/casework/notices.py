@@ -68,6 +68,8 @@ def _news(notice: Notice, voice: Voice) -> str:
             said = f"{about} was escalated to a senior manager ({code})."
         case NoticeKind.MORE_URGENT:
             said = f"{flags}{about}: read in full, it is graver than the rules alone saw. {owner}"
+        case NoticeKind.STUCK:
+            said = f"{voice.alarm}Stuck for a quarter of an hour: {code}. See: intake-bot status, intake-bot doctor"
         case NoticeKind.CAPPED:
             said = (
                 f"{about}: not acknowledged, since its address has had its fill of automatic answers. "

@@ -50,6 +50,7 @@ class House:
             "INTAKE_BOT_MAIL_ADDRESS": TO,
             # The tests run at any hour: what office hours do to reminders has tests of its own.
             "INTAKE_BOT_REMINDERS_IN_OFFICE_HOURS": "false",
+            "INTAKE_BOT_MONITORING_PORT": "0",
         } | {f"INTAKE_BOT_{name.upper()}": value for name, value in settings.items()}
 
     def run(self, *arguments: str, expect: int = 0, stdin: str = "") -> str:

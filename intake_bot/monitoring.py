@@ -1,0 +1,238 @@
+"""What a monitoring system asks: /healthz, /readyz and Prometheus's /metrics, on a loopback port. Counts and ages alone.
+
+What is counted in rows is looked up when it is asked for; what takes time is measured as it happens. No label holds anything
+but our own fixed words: no name, no reference, no address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session, col, func, select
+
+from intake_bot.casework.practice import TRIAGE
+from intake_bot.casework.vocabulary import CLOSED, DeadlineState, ReminderState, Status
+from storage.claims import PARKED
+from storage.engine import Database
+from storage.outbox import Via
+from storage.spool import waiting_states
+from storage.tables import LAST_SLACK_PING, Case, Chaser, Deadline, Message, Meta, Outgoing, Reminder, Spooled
+
+log = logging.getLogger(__name__)
+
+AT_RISK = timedelta(hours=4)
+"""A target that is due within this time, and not met, is at risk."""
+STUCK = timedelta(minutes=15)
+"""What is accepted, or due to go out, and has waited longer is stuck: somebody must look."""
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 7200)
+_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much waits, and for how long the oldest of it. ``lag`` counts from the time at which it was due."""
+
+    spool: int
+    spool_age: timedelta
+    outbox: dict[str, int]
+    outbox_lag: dict[str, timedelta]
+    reminders: int
+    reminder_lag: timedelta
+
+    def stuck(self) -> list[str]:
+        """What has waited too long: ``mail in``, ``mail``, ``desk``, ``reminders``."""
+        found = ["mail in"] if self.spool_age > STUCK else []
+        found += [via for via, lag in self.outbox_lag.items() if lag > STUCK]
+        return found + (["reminders"] if self.reminder_lag > STUCK else [])
+
+
+def waiting(session: Session, *, now: datetime) -> Waiting:
+    """What waits at ``now``."""
+
+    def age(oldest: datetime | None) -> timedelta:
+        return max(now - oldest, timedelta()) if oldest is not None else timedelta()
+
+    spooled = session.exec(
+        select(func.count(), func.min(Spooled.received_at)).where(col(Spooled.state).in_(waiting_states()))
+    ).one()
+    going = session.exec(
+        select(Outgoing.channel, func.count(), func.min(Outgoing.available_at))
+        .where(col(Outgoing.state).in_(waiting_states()))
+        .group_by(col(Outgoing.channel))
+    ).all()
+    counts, lags = {via: (count, age(first)) for via, count, first in going}, {}
+    for via in Via:
+        lags[via.value] = counts.get(via, (0, timedelta()))[1]
+    due = [
+        session.exec(
+            select(func.count(), func.min(table.due_at)).where(
+                col(table.state) == ReminderState.WAITING, col(table.due_at) <= now
+            )
+        ).one()
+        for table in (Reminder, Chaser)
+    ]
+    # Chasers wait for office hours by themselves, so that theirs is no lag.
+    return Waiting(
+        spool=spooled[0],
+        spool_age=age(spooled[1]),
+        outbox={via.value: counts.get(via, (0, timedelta()))[0] for via in Via},
+        outbox_lag=lags,
+        reminders=due[0][0] + due[1][0],
+        reminder_lag=age(due[0][1]),
+    )
+
+
+@dataclass
+class Times:
+    """Measured as it happens."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def __post_init__(self) -> None:
+        def histogram(name: str, what: str) -> Histogram:
+            return Histogram(f"intake_bot_{name}_seconds", what, buckets=_SECONDS, registry=self.registry)
+
+        self.accepted = histogram("accept", "From the end of a message's data to its 250")
+        self.acknowledged = histogram("acknowledge", "From receipt to the acknowledgement handed to the relay")
+        self.carded = histogram("card", "From receipt to the card on the desk")
+
+
+class Rows:
+    """A collector of what stands in the record, looked up at each scrape."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime], ping: Callable[[], datetime | None]) -> None:
+        self._database, self._now, self._ping = database, now, ping
+
+    def describe(self) -> list[Metric]:
+        """Nothing is looked up when the registry is made."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._now()
+        with self._database.read() as session:
+            yield from _gauges(session, now, self._ping())
+
+
+def _gauges(session: Session, now: datetime, ping: datetime | None) -> Iterator[Metric]:
+    def one(name: str, what: str, value: float) -> Metric:
+        return GaugeMetricFamily(f"intake_bot_{name}", what, value=value)
+
+    def several(name: str, what: str, label: str, values: dict[str, float]) -> Metric:
+        family = GaugeMetricFamily(f"intake_bot_{name}", what, labels=[label])
+        for key, value in values.items():
+            family.add_metric([key], value)
+        return family
+
+    def count(table: Any, *which: Any) -> int:
+        return int(session.exec(select(func.count()).select_from(table).where(*which)).one())
+
+    seen = waiting(session, now=now)
+    yield one("spool_waiting", "Accepted and not dealt with", seen.spool)
+    yield one("spool_oldest_seconds", "Age of the oldest of these", seen.spool_age.total_seconds())
+    yield several("outbox_waiting", "Not delivered yet", "via", dict(seen.outbox))
+    yield several(
+        "outbox_lag_seconds",
+        "For how long the oldest has been due for its next try",
+        "via",
+        {via: lag.total_seconds() for via, lag in seen.outbox_lag.items()},
+    )
+    yield one("reminders_due", "Reminders and chasers that are due and not sent", seen.reminders)
+    yield one(
+        "reminder_lag_seconds", "For how long the oldest reminder has been due", seen.reminder_lag.total_seconds()
+    )
+    parked = {
+        "arrived": count(Spooled, col(Spooled.state) == PARKED),
+        "outgoing": count(Outgoing, col(Outgoing.state) == PARKED),
+    }
+    yield several("parked", "What waits for an officer because it could not be dealt with", "kind", dict(parked))
+    yield one("unfiled", "Messages without a case", count(Message, col(Message.case_id).is_(None)))
+    yield one("cases_open", "Cases that are not closed", count(Case, col(Case.status).not_in(CLOSED)))
+    yield one("cases_unclaimed", "Cases that nobody has taken", count(Case, col(Case.status) == Status.NEW))
+    pending = (col(Deadline.state) == DeadlineState.RUNNING, col(Deadline.due_at) <= now + AT_RISK)
+    yield one("targets_at_risk", f"Targets due within {AT_RISK.seconds // 3600} hours", count(Deadline, *pending))
+    missed = (col(Deadline.state) == DeadlineState.MISSED, col(Deadline.met_at).is_(None))
+    yield one("targets_missed_open", "Targets that are missed and not met since", count(Deadline, *missed))
+    yield one(
+        "first_responses_missed_open",
+        "The same of first responses alone",
+        count(Deadline, *missed, col(Deadline.target) == TRIAGE),
+    )
+    kept = session.get(Meta, LAST_SLACK_PING)
+    last = ping or (datetime.fromisoformat(kept.value) if kept is not None else None)
+    if last is not None:
+        yield one("slack_ping_age_seconds", "Since Slack was last heard of", (now - last).total_seconds())
+
+
+class Monitoring:
+    """The three pages, for whoever may reach the port. ``ready`` gives what is wrong, in fixed words; empty is well."""
+
+    def __init__(
+        self,
+        database: Database,
+        times: Times,
+        *,
+        host: str,
+        port: int,
+        now: Callable[[], datetime],
+        ping: Callable[[], datetime | None],
+        working: Callable[[], list[str]],
+    ) -> None:
+        self._database, self._times, self._now, self._working = database, times, now, working
+        self._host, self.port = host, port
+        times.registry.register(Rows(database, now, ping))
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Raises OSError where the port cannot be had."""
+        pages = web.Application(client_max_size=1024)
+        pages.router.add_get("/healthz", self._health)
+        pages.router.add_get("/readyz", self._ready)
+        pages.router.add_get("/metrics", self._metrics)
+        runner = web.AppRunner(pages, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self.port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self.port = int(runner.addresses[0][1])
+        log.info("monitoring on %s:%d", self._host, self.port)
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _health(self, _: web.Request) -> web.Response:
+        """The process answers, and its workers live: what a supervisor restarts it for."""
+        wrong = self._working()
+        return web.json_response({"well": not wrong, "wrong": wrong}, status=503 if wrong else 200)
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        """It can take mail, and what it took does not lie about: what a load balancer sends mail by."""
+        wrong = [*self._working(), *await asyncio.to_thread(self._look)]
+        return web.json_response({"ready": not wrong, "wrong": wrong}, status=503 if wrong else 200)
+
+    def _look(self) -> list[str]:
+        try:
+            with self._database.read() as session:
+                return [f"{what} is stuck" for what in waiting(session, now=self._now()).stuck()]
+        except SQLAlchemyError:
+            return ["the database does not answer"]
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        try:
+            body = await asyncio.to_thread(generate_latest, self._times.registry)
+        except SQLAlchemyError:
+            return web.Response(status=503, text="the database does not answer\n")
+        return web.Response(body=body, headers={"Content-Type": _CONTENT_TYPE})
