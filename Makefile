@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-accept fuzz soak lock clean
+.PHONY: help demo test check format bench bench-accept fuzz soak wheel lock clean
 
 help:
 	@echo "make demo    install into .venv and watch the whole story, on this machine alone"
@@ -13,6 +13,7 @@ help:
 	@echo "make fuzz    look for mail that the reader cannot stand, for five minutes (Linux and macOS)"
 	@echo "make bench-accept  how fast mail is accepted, beside Postfix (which must be installed) and a server that keeps nothing"
 	@echo "make soak    the rest of the long rows of kills; mail through a real Postfix and from swaks; then ten minutes of mail under SIGKILLs"
+	@echo "make wheel   build the wheel, and try it in an environment of its own outside the checkout"
 	@echo "make bench   times from the dot to 250, acknowledgement and card; memory; the record at 100,000 cases"
 
 # A stamp holds the lock file's install, so that the second run starts at once.
@@ -62,6 +63,21 @@ soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --slow -m slow -n auto --dist loadfile
 	$(BIN)/python -m pytest tests/soak/through_postfix.py -rs
 	PYTHONPATH=tests $(BIN)/python -m soak.soak $(ARGS)
+
+# What a council installs: the wheel in an environment of its own, with neither the checkout nor its folders in reach.
+WHEEL := build/wheel
+wheel: $(VENV)/.installed-dev
+	rm -rf $(WHEEL) dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(PYTHON) -m venv $(WHEEL)/env
+	$(WHEEL)/env/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(WHEEL)/env/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(WHEEL)/env/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/intake_bot-*.whl
+	mkdir -p $(WHEEL)/elsewhere && cp -r tests pyproject.toml $(WHEEL)/elsewhere/
+	cd $(WHEEL)/elsewhere && ../env/bin/python -c 'import intake_bot, sys; sys.exit("elsewhere" in intake_bot.__file__)'
+	cd $(WHEEL)/elsewhere && ../env/bin/intake-bot demo
+	cd $(WHEEL)/elsewhere && ../env/bin/python -m pytest tests/acceptance/test_main_job.py tests/acceptance/test_demo.py tests/acceptance/test_advice.py \
+	  tests/contract/test_migrations.py tests/contract/test_figures.py tests/unit/mail $(ARGS)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
