@@ -14,7 +14,8 @@ import smtplib
 import tempfile
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
 from importlib import resources
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -124,6 +125,7 @@ async def run(config: Path | None, data: Path | None, *, keep: bool) -> int:
                     writer.stop()
         finally:
             house.close()
+        _year(settings, folder, console)
     finally:
         if keep:
             console.print(f"The throw-away folder is kept: {folder}", highlight=False)
@@ -366,6 +368,36 @@ class Story:
     def _expect(self, held: bool, otherwise: str) -> None:
         if not held:
             self._faults.append(otherwise)
+
+
+YEAR, CONTACTS = 2025, 60
+
+
+def _year(settings: Settings, folder: Path, console: Console) -> None:
+    """A fictional year in a record of its own, and the annual report over it, which outlives the throw-away folder."""
+    from intake_bot.report_commands import make
+    from intake_bot.reports.documents import headlines
+    from intake_bot.reports.figures import Kind, Period
+    from intake_bot.simulation import simulate
+
+    console.rule("[bold]A fictional year, and its annual report")
+    house = open_house(settings, folder / "year")
+    try:
+        done = simulate(house, year=YEAR, contacts=CONTACTS)
+        period = Period(done.since, done.until)
+        out = Path(tempfile.mkdtemp(prefix="intake-bot-report-"))
+        now = house.practice.calendar.instant_at(date(YEAR + 1, 4, 30), time_of_day(9))
+        report, paths = make(house, Kind.ANNUAL, period, now=now, out=out, compare=0, publish=False, by=str(OFFICER))
+    finally:
+        house.close()
+    console.print(
+        f"{done.contacts} contacts lived through with {done.acts} acts of officers and {done.reminders} reminders."
+    )
+    for line in headlines(report):
+        console.print(f"  {line}", highlight=False)
+    console.print(
+        f"The report: {next(path for path in paths if path.suffix == '.html')}", highlight=False, soft_wrap=True
+    )
 
 
 def _settings(settings: Settings, folder: Path) -> Settings:
