@@ -73,7 +73,7 @@ wheel: $(VENV)/.installed-dev
 	$(WHEEL)/env/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(WHEEL)/env/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(WHEEL)/env/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/intake_bot-*.whl
-	mkdir -p $(WHEEL)/elsewhere && cp -r tests pyproject.toml $(WHEEL)/elsewhere/
+	mkdir -p $(WHEEL)/elsewhere && cp -r tests docs pyproject.toml $(WHEEL)/elsewhere/
 	cd $(WHEEL)/elsewhere && ../env/bin/python -c 'import intake_bot, sys; sys.exit("elsewhere" in intake_bot.__file__)'
 	cd $(WHEEL)/elsewhere && ../env/bin/intake-bot demo
 	cd $(WHEEL)/elsewhere && ../env/bin/python -m pytest tests/acceptance/test_main_job.py tests/acceptance/test_demo.py tests/acceptance/test_advice.py \

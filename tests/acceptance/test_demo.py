@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 from acceptance.harness import House
@@ -14,3 +16,8 @@ def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
     assert "Not as promised" not in printed
     for scene in ("6 of 6", "MISSED", "This reminder comes late", "Conclusion within one month"):
         assert scene in printed
+    found = re.search(r"The report: (\S+\.html)", printed)
+    assert found is not None
+    report = Path(found[1])
+    assert "60 contacts were received" in report.read_text(encoding="utf-8")
+    shutil.rmtree(report.parent)
