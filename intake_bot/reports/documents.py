@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from intake_bot.casework.letters import say_time
-from intake_bot.reports import charts
 from intake_bot.reports.figures import Kind, Report
 from intake_bot.reports.tables import Cell, Hidden, Table
+
+if TYPE_CHECKING:
+    from intake_bot.reports.charts import Drawn
 
 TITLES = {Kind.ANNUAL: "Annual report", Kind.QUARTERLY: "Quarterly report", Kind.MONTHLY: "Monthly measures"}
 NOT_SHOWN = "c"
@@ -27,6 +29,8 @@ def write(report: Report, folder: Path, zone: ZoneInfo) -> list[Path]:
 
     Raises OSError where the folder cannot be written.
     """
+    from intake_bot.reports import charts  # a second, which only a report is worth
+
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     last = report.period.until - timedelta(days=1)
     name = f"lado-{report.kind}-{report.period.since}-to-{last}{'-published' if report.is_published else ''}"
@@ -45,8 +49,10 @@ def write(report: Report, folder: Path, zone: ZoneInfo) -> list[Path]:
     return written
 
 
-def html(report: Report, drawn: Mapping[str, charts.Drawn], zone: ZoneInfo) -> str:
+def html(report: Report, drawn: Mapping[str, Drawn], zone: ZoneInfo) -> str:
     """One page: headings, tables with captions and scopes, charts with their words, and nothing fetched from anywhere."""
+    from intake_bot.reports import charts
+
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     source = (resources.files("intake_bot") / "templates" / "report.html").read_text(encoding="utf-8")
     shown = [
@@ -69,13 +75,15 @@ def html(report: Report, drawn: Mapping[str, charts.Drawn], zone: ZoneInfo) -> s
     )
 
 
-def docx(report: Report, drawn: Mapping[str, charts.Drawn], zone: ZoneInfo) -> bytes:
+def docx(report: Report, drawn: Mapping[str, Drawn], zone: ZoneInfo) -> bytes:
     """A draft that an officer finishes: every table and chart in its place, and prose to go on from."""
     import io
 
     from docx import Document
     from docx.enum.section import WD_ORIENT
     from docx.shared import Cm, Pt
+
+    from intake_bot.reports import charts
 
     document = Document()
     document.core_properties.title = f"{TITLES[report.kind]}, {report.period.label}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -150,3 +152,11 @@ async def test_a_client_that_is_not_silent_is_not_let_go() -> None:
     assert connection.transport.is_closing()
     writer.close()
     await server.stop()
+
+
+def test_the_service_loads_nothing_that_only_reports_need() -> None:
+    """What draws takes a second to load, and mail is not kept waiting for it."""
+    look = "import sys, intake_bot.service, intake_bot.cli; "
+    look += "print(sorted({'matplotlib', 'openpyxl', 'docx'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
