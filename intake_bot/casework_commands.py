@@ -48,6 +48,7 @@ def add_to(app: typer.Typer) -> None:
         ("strand", strand),
         ("regulator", regulator),
         ("facts", facts),
+        ("adult", adult),
         ("correct-receipt", correct_receipt),
         ("end-clock", end_clock),
         ("pause", pause),
@@ -208,6 +209,20 @@ def regulator(
 
     which, when = _word(RegulatorBody, body, "BODY"), moment_of(told) if told else now_utc()
     _do(config, data, case, by, lambda case_id, actor: TellRegulator(case_id, actor, which, when, note))
+
+
+def adult(
+    case: CaseArgument,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="As it is spoken: Tom Hale, or Mr Hale.")],
+    role: Annotated[str, typer.Option("--role", metavar="TEXT", help="What they do, and where.")] = "",
+    by: ByOption = None,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Say who a case is about, sealed, so that earlier contacts are found."""
+    from intake_bot.casework.acts import NameAdult
+
+    _do(config, data, case, by, lambda case_id, actor: NameAdult(case_id, actor, name, role))
 
 
 def facts(

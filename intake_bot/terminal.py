@@ -171,6 +171,10 @@ def print_case(view: CaseView, zone: ZoneInfo, console: Console | None = None) -
     if view.decision is not None:
         console.rule("Decision", align="left")
         console.print(Text(f"{view.decision.decision.label}, by {view.decision.by.id}: {view.decision.reason}"))
+    if view.earlier:
+        console.rule("Earlier contacts", align="left")
+        for one in view.earlier:
+            console.print(Text(one))
     if view.record:
         console.rule("Record", align="left")
         for what, words in view.record:

@@ -34,6 +34,8 @@ from storage.tables import (
     Participant,
     Raw,
     Spooled,
+    Subject,
+    SubjectKey,
     SuggestionRow,
 )
 from storage.vault import UNOPENABLE, Place, Tampered, Vault, key_of
@@ -70,6 +72,8 @@ def shred(session: Session, vault: Vault, case: Case, *, now: datetime) -> int:
     for table in (SuggestionRow, DecisionRow, NoteRow):
         connection.execute(update(table).where(col(table.case_id) == case.id).values(content=EMPTY))
     connection.execute(delete(Participant).where(col(Participant.case_id) == case.id))
+    for named in (SubjectKey, Subject):
+        connection.execute(delete(named).where(col(named.case_id) == case.id))
     for owed in (Action, Chaser):
         connection.execute(update(owed).where(col(owed.case_id) == case.id).values(address_key=None))
     connection.execute(

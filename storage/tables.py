@@ -113,7 +113,10 @@ class Case(SQLModel, table=True):
     revision: int = 1
     desk_channel: str | None = Field(default=None, max_length=64)
     desk_ts: str | None = Field(default=None, max_length=64)
-    __table_args__ = (Index("ix_cases_status_received", "status", "received_at"),)
+    __table_args__ = (
+        Index("ix_cases_status_received", "status", "received_at"),
+        Index("ix_cases_organisation", "organisation", "received_at"),
+    )
 
 
 class Message(SQLModel, table=True):
@@ -151,6 +154,26 @@ class Participant(SQLModel, table=True):
     source: str = Field(max_length=16)
     added_at: datetime
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Subject(SQLModel, table=True):
+    """A name on a case, sealed: one that stands in a message, or the adult's as an officer gives it."""
+
+    __tablename__ = "subjects"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str = Field(foreign_key="cases.id", index=True, max_length=26)
+    source: str = Field(max_length=16)
+    created_at: datetime
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class SubjectKey(SQLModel, table=True):
+    """A keyed hash under which a name meets those that are written like it."""
+
+    __tablename__ = "subject_keys"
+    subject_id: str = Field(primary_key=True, foreign_key="subjects.id", max_length=26)
+    key: str = Field(primary_key=True, index=True, max_length=64)
+    case_id: str = Field(index=True, max_length=26)
 
 
 class Link(SQLModel, table=True):

@@ -28,6 +28,7 @@ from storage.tables import (
     Participant,
     Raw,
     Spooled,
+    Subject,
     SuggestionRow,
 )
 from storage.vault import Place, Tampered, Vault, key_of, unseal
@@ -37,7 +38,16 @@ NOTED_ACTS = (
     *("decided", "concluded", "held", "hold_lifted", "purged", "advised", "noted", "handed_over", "signed_off"),
     *("sign_off_refused", "reopened", "set_aside", "meeting_recorded", "action_recorded", "strand_opened"),
     *("strand_closed", "regulator_told", "receipt_corrected", "paused", "resumed", "escalated", "restricted"),
-    *("restriction_lifted", "merged", "split_from", "redacted", "replied", "clock_ended", "telephone_wanted"),
+    *(
+        "restriction_lifted",
+        "merged",
+        "split_from",
+        "redacted",
+        "replied",
+        "clock_ended",
+        "telephone_wanted",
+        "adult_named",
+    ),
 )
 """Acts whose words are kept sealed, and whose record holds the hash of them."""
 _NOTED_IN: dict[str, type[DecisionRow] | type[Message]] = {
@@ -132,7 +142,7 @@ def _values(session: Session) -> Iterator[_Value]:
         .execution_options(yield_per=BATCH)
     ):
         yield _Value(Place("spool", spooled.id, "content"), spooled.content)
-    tables = (Message, SuggestionRow, DecisionRow, Outgoing)
+    tables = (Message, SuggestionRow, DecisionRow, Outgoing, Subject)
     # The reason for a purge outlives it, under a key of its own; other notes are emptied with the case.
     for note in session.exec(select(NoteRow).where(col(NoteRow.content) != b"").execution_options(yield_per=BATCH)):
         yield _Value(Place("notes", note.id, "content", note.case_id), note.content)

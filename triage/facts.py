@@ -131,13 +131,8 @@ def find(text: str, subject: str, sender: str | None) -> Facts:
     """The facts in the read part of a text, with plain quotes; ``sender`` is an address, of use for its own name."""
     body_end = signature_start(text)
     body, signature = text[:body_end], text[body_end:]
-    own = _sender_words(sender) | {word for name in _names(signature) for word in name}
     child_names = {match["name"].lower() for match in _CHILD_NAMED.finditer(body)}
-    adults = [
-        name
-        for name in [*_names(body), *_names(subject)]
-        if not (set(name) <= own or (len(name) > 1 and name[-1] in own and name[0] in own) or name[0] in child_names)
-    ]
+    adults = adult_names(text, subject, sender)
     whole = f"{subject}\n{text}"
     signed = any(len(name) > 1 for name in _names(signature)) and _names_role(signature)
     return Facts(
@@ -148,6 +143,19 @@ def find(text: str, subject: str, sender: str | None) -> Facts:
         # "Our TA", from an organisation's address: the adult works where the writer does.
         workplace=bool(_WORKPLACE.search(whole)) or (bool(_OURS.search(whole)) and _is_organisation(sender)),
     )
+
+
+def adult_names(text: str, subject: str, sender: str | None) -> list[tuple[str, ...]]:
+    """Full names and titles with a surname, small, as they come: not the writer's, nor what stands after "pupil"."""
+    body_end = signature_start(text)
+    body, signature = text[:body_end], text[body_end:]
+    own = _sender_words(sender) | {word for name in _names(signature) for word in name}
+    child_names = {match["name"].lower() for match in _CHILD_NAMED.finditer(body)}
+    return [
+        name
+        for name in [*_names(body), *_names(subject)]
+        if not (set(name) <= own or (len(name) > 1 and name[-1] in own and name[0] in own) or name[0] in child_names)
+    ]
 
 
 def words_of_names(text: str) -> set[str]:

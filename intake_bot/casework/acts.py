@@ -263,6 +263,16 @@ class CorrectReceipt:
 
 
 @dataclass(frozen=True, slots=True)
+class NameAdult:
+    """Say who a case is about, so that earlier contacts are found. ``role`` is what they do, and where, if it is known."""
+
+    case_id: str
+    by: Actor
+    name: str
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SetFacts:
     """The coded facts that the figures need; None leaves one as it is. ``organisation`` is where the adult works."""
 
@@ -340,6 +350,7 @@ Act = (
     | Split
     | CorrectReceipt
     | SetFacts
+    | NameAdult
     | Advise
     | Reply
     | EndClock

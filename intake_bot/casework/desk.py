@@ -147,6 +147,8 @@ class CaseView:
     """What officers noted, recorded and wait for, each with its words, oldest first."""
     history: tuple[str, ...] = ()
     """What was done with the case, a sentence each, oldest first."""
+    earlier: tuple[str, ...] = ()
+    """Contacts that may concern the same adult or setting, a sentence each, the surest first. They hold no name."""
 
 
 READ_WHOLE = "Triage read all of this message, what it answers too: not every word is the sender's."

@@ -48,6 +48,7 @@ _ACTS: Mapping[str, str] = {
     "asked": "asked for something that {code} owes",
     "action_recorded": "recorded an action owed by {code}",
     "action_closed": "closed an action ({code})",
+    "adult_named": "said who the case is about",
     "chased": "sent a letter about what is owed ({code} the day)",
     "chasers_stopped": "sends no more about what is owed ({code})",
     "telephone_wanted": "asked the officer to telephone ({code})",
@@ -79,7 +80,7 @@ _ACTS: Mapping[str, str] = {
 }
 """What each act of the record reads like; an act that is not here reads as its own name."""
 
-_NO_REASONS = frozenset({"advised", "redacted"})
+_NO_REASONS = frozenset({"advised", "redacted", "adult_named", "telephone_wanted"})
 """Acts whose note is something else than why."""
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import and_
 from sqlalchemy import case as case_when
 from sqlmodel import Session, col, func, select
 
-from intake_bot.casework import chasing, conversation, deadlines, desk_queue, directory, undelivered
+from intake_bot.casework import chasing, conversation, deadlines, desk_queue, directory, matching, undelivered
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW, TRIAGE, Practice
 from intake_bot.casework.references import free_reference
@@ -31,6 +31,9 @@ from storage.outbox import Kind, Via
 from storage.spool import Outcome
 from storage.tables import Case, Link, Message, Outgoing, Participant, SuggestionRow
 from storage.vault import Place
+from triage.facts import adult_names
+from triage.names import Name, of_words
+from triage.names import parse as parse_name
 from triage.no_names import asks_for_no_names
 from triage.suggestion import RULES_ALONE, Suggestion
 from triage.vocabulary import URGENT_FLAGS
@@ -323,11 +326,26 @@ def _open_case(
         remarks.append(Remark.FOLDED)
     case.remarks = [str(remark) for remark in remarks]
     session.add(case)
+    matching.note(session, practice, case, _named(incoming), source=matching.TEXT, now=now)
+    matching.look(session, practice, case)
     if fold and sender_key is not None:
         desk_queue.fold_card(session, practice, sender_key, now=now)
     else:
         desk_queue.post_card(session, practice, case, now=now)
     return Filed(Outcome.OPENED, incoming.id, case.id, case.reference, acknowledged=refusal is None)
+
+
+def _named(incoming: Incoming) -> list[Name]:
+    """Whom the message may be about, as it is written: each name once, in the order in which they come."""
+    text = incoming.full_text[:MOST_LOOKED_AT]
+    own = parse_name(incoming.sender_name or "")
+    found = (of_words(words) for words in adult_names(text, incoming.subject, incoming.sender))
+    different = dict.fromkeys(name for name in found if name is not None and name != own)
+    return list(different)[: matching.MOST_NAMES]
+
+
+MOST_LOOKED_AT = 20_000
+"""Characters of a message in which names are looked for."""
 
 
 def _remarks(incoming: Incoming, suggestion: Suggestion | None) -> Iterator[Remark]:

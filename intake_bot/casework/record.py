@@ -10,12 +10,13 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from intake_bot.casework import chasing, deadlines, desk_queue
+from intake_bot.casework import chasing, deadlines, desk_queue, matching
 from intake_bot.casework.acts import (
     CloseAction,
     CorrectReceipt,
     Done,
     EndClock,
+    NameAdult,
     Note,
     RecordAction,
     RecordMeeting,
@@ -34,6 +35,7 @@ from intake_bot.casework.vocabulary import CLOSED, ActionState, ClockEnd, Deadli
 from storage import audit
 from storage.ids import new_id
 from storage.tables import Action, Case, Meeting, Participant, Regulator, Strand
+from triage import names
 
 MAX_WORDS = 100_000
 """Characters of one note."""
@@ -266,6 +268,30 @@ def correct_receipt(
     return Done(f"The receipt of {case.reference} is corrected, and its clocks with it.")
 
 
+def name_adult(session: Session, practice: Practice, case: Case, act: NameAdult, *, now: datetime) -> Done | Refused:
+    """Keep who it is about, sealed, and look for earlier contacts under that name."""
+    if case.no_names:
+        return Refused(f"{case.reference} is a no-names consultation: nobody is named on it.")
+    if case.purged_at is not None:
+        return Refused(f"{case.reference} was purged.")
+    name = names.parse(act.name)
+    if name is None:
+        return Refused("Write the name as it is spoken, with the surname: Tom Hale, or Mr Hale.")
+    if len(act.name) > names.MAX_NAME or len(act.role) > MAX_ROLE:
+        return Refused(f"At most {names.MAX_NAME} characters for the name, and {MAX_ROLE} for the role.")
+    matching.named_by_officer(session, practice, case, name, now=now)
+    words = act.name.strip() + (f"; {act.role.strip()}" if act.role.strip() else "")
+    _put(session, practice, case, "adult_named", by=act.by, words=words, now=now)
+    matching.look(session, practice, case)
+    desk_queue.update_card(session, practice, case, now=now)
+    count = len(matching.earlier(session, practice, case))
+    found = f"earlier contacts that may concern them: {count}" if count else "no earlier contact is like it"
+    return Done(f"It is on {case.reference} who it is about; {found}.")
+
+
+MAX_ROLE = 200
+
+
 def set_facts(session: Session, practice: Practice, case: Case, act: SetFacts, *, now: datetime) -> Done | Refused:
     """Correct the coded facts. What was there before goes on the record with what is there now."""
     given = {
@@ -293,6 +319,8 @@ def set_facts(session: Session, practice: Practice, case: Case, act: SetFacts, *
     if not changed:
         return Done(f"{case.reference} says so already.", changed=False)
     session.add(case)
+    if "organisation" in changed:
+        matching.look(session, practice, case)
     # An organisation is the setting's name, which the record may hold; a theme is an officer's word, and is only counted.
     detail = {name: value if name != "themes" else {"count": len(value["to"])} for name, value in changed.items()}
     audit.record(session, case.id, at=now, actor=str(act.by), act="facts_set", detail=detail)

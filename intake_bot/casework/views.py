@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, col, func, select
 
-from intake_bot.casework import deadlines
+from intake_bot.casework import deadlines, matching
 from intake_bot.casework.desk import Actor, CaseCard, CaseView, DecisionView, DueTime, MessageView
 from intake_bot.casework.history import history
 from intake_bot.casework.letters import say_time
@@ -220,8 +220,24 @@ def whole(session: Session, practice: Practice, case: Case) -> CaseView:
         ),
         proposed_links=tuple(links),
         record=tuple(_record(session, practice, case)),
+        earlier=tuple(_earlier(session, practice, case)),
         history=tuple(history(session, case, practice.calendar.zone)),
     )
+
+
+def _earlier(session: Session, practice: Practice, case: Case) -> Iterator[str]:
+    """Earlier contacts, in sentences without a name."""
+    if case.purged_at is not None:
+        return
+    zone = practice.calendar.zone
+    for one in matching.earlier(session, practice, case):
+        what = one.reference or "A restricted case (ask the manager)"
+        ended = ", ".join(word.replace("_", " ") for word in (one.decision, one.outcome) if word)
+        yield f"{what}, {say_time(one.received_at, zone)}{f' ({ended})' if ended else ''}: {one.sure:.0%}, {one.why}"
+    about = matching.setting(session, case)
+    if about is not None and about.contacts > 1:
+        which = f": {', '.join(about.references)}" if about.references else ""
+        yield f"{about.contacts} contacts about this setting in {matching.PATTERN_DAYS} days, this one among them{which}"
 
 
 def status_json(session: Session, *, now: datetime) -> dict[str, Any]:
@@ -394,6 +410,8 @@ def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any
             for row in later
         ],
         "decision": decision_json(practice, decision) if decision else None,
+        "earlier": [one.to_json() for one in matching.earlier(session, practice, case)] if not case.purged_at else [],
+        "setting_contacts": about.contacts if (about := matching.setting(session, case)) else None,
         "deadlines": [deadline_json(row) for row in rows],
         "reminders": [
             *(reminder_json(row, case.reference, of_what(row.kind, targets[row.deadline_id])) for row in reminders),

@@ -258,6 +258,8 @@ class Remark(StrEnum):
     NOT_DELIVERED = "not_delivered"
     OTHER_AUTHORITY = "other_authority"
     FOLDED = "folded"
+    EARLIER_CONTACT = "earlier_contact"
+    SETTING_PATTERN = "setting_pattern"
     PURGED = "purged"
 
     @property
@@ -279,5 +281,7 @@ class Remark(StrEnum):
             Remark.NOT_DELIVERED: "A letter of ours did not arrive: telephone",
             Remark.OTHER_AUTHORITY: "By its mail domain the sender is another authority's: check whose case this is",
             Remark.FOLDED: "One of very many from one sender: it has no card of its own until somebody takes it up",
+            Remark.EARLIER_CONTACT: "Earlier contacts may concern the same adult: see View",
+            Remark.SETTING_PATTERN: "Four or more contacts about this setting in 90 days: see View",
             Remark.PURGED: "Purged: its content was destroyed, as retention asks; the coded facts are kept",
         }[self]

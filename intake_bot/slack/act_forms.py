@@ -212,6 +212,17 @@ FORMS: tuple[Form, ...] = (
         _always,
     ),
     Form(
+        "adult",
+        "Name the adult",
+        "Save",
+        (
+            Field("name", "Who it is about", Kind.LINE, hint="As it is spoken: Tom Hale, or Mr Hale"),
+            Field("role", "What they do, and where", Kind.LINE, optional=True),
+        ),
+        lambda case, by, v: acts.NameAdult(case, by, v["name"], v["role"] or ""),
+        lambda card: not card.no_names,
+    ),
+    Form(
         "facts",
         "Correct the facts",
         "Save",

@@ -44,6 +44,7 @@ _NAMED: Mapping[str, type[Act]] = {
     "split": acts.Split,
     "correct_receipt": acts.CorrectReceipt,
     "facts": acts.SetFacts,
+    "adult": acts.NameAdult,
     "advise": acts.Advise,
     "reply": acts.Reply,
 }

@@ -72,6 +72,8 @@ def view_modal(view: CaseView, zone: ZoneInfo) -> dict[str, Any]:
         )
     blocks += _suggestion(view.suggestion)
     blocks += _messages(view, reference, zone)
+    if view.earlier:
+        blocks += [header("Earlier contacts"), rich([Piece(_cut_lines(view.earlier, reference))])]
     if view.record:
         blocks.append(header("Record"))
         blocks += [facts(*some, limit=2 * LINE) for some in _by(RECORD_A_BLOCK, view.record[-RECORD_SHOWN:])]

@@ -86,6 +86,11 @@ FILLED: dict[str, tuple[CaseCard, dict[str, Any], Act]] = {
         {"body": "dbs", "told": NOON["day"], "told_time": NOON["hour"]},
         acts.TellRegulator(C, ME, RegulatorBody.DBS, AT_NOON),
     ),
+    "adult": (
+        card(),
+        {"name": "Tom Hale", "role": "A coach."},
+        acts.NameAdult(C, ME, "Tom Hale", "A coach."),
+    ),
     "facts": (
         card(),
         {"organisation": "Brookfield", "source": "employer", "themes": "online,CSE"},
