@@ -61,7 +61,7 @@ def measure(folder: Path, text: bytes, *, triage: str) -> None:
             printed += os.read(process.stdout.fileno(), 65536).decode()
             if not starting and "is starting" in printed:
                 starting = time.monotonic() - began
-            if found := re.search(r"on 127\.0\.0\.1:(\d+)", printed):
+            if found := re.search(r"taking mail: \w+ on 127\.0\.0\.1:(\d+)", printed):
                 port = int(found.group(1))
         listening = time.monotonic() - began
         drain = threading.Thread(target=process.stdout.read, daemon=True)

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import insert
+from sqlalchemy import select as select_rows
 from sqlmodel import Session, col, delete, select
 
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import Remark, Status
 from storage.ids import new_id
-from storage.tables import Case, Subject, SubjectKey
+from storage.tables import Case, Subject, SubjectKey, rows_of
 from storage.vault import UNOPENABLE, Place
 from triage import names
 from triage.names import Likeness, Name
@@ -29,7 +31,9 @@ SURE_ENOUGH = 0.6
 """From here a card says that there are earlier contacts."""
 LEAST_SURE = 0.4
 """Below it is not shown."""
-MOST_CANDIDATES = 200
+MOST_CANDIDATES = 100
+"""The newest that share a key are compared when an officer looks; when a message comes, fewer, for it must not wait."""
+MOST_AT_ONCE = 10
 MOST_SHOWN = 10
 PATTERN, PATTERN_DAYS = 4, 90
 """So many contacts about one setting within so many days, this one among them, are a flag."""
@@ -72,15 +76,22 @@ def note(
     """Keep names on a case. In a no-names consultation nobody is kept."""
     if case.no_names:
         return
+    rows, keys = [], []
     for name in found:
         row_id = new_id(now)
         place = Place("subjects", row_id, "content", case.id)
         content = practice.vault.seal_json(place, {"first": name.first, "last": name.last}, key=case.key_id)
-        session.add(Subject(id=row_id, case_id=case.id, source=source, created_at=now, content=content))
-        session.add_all(
-            SubjectKey(subject_id=row_id, key=practice.vault.blind("name", key), case_id=case.id)
+        rows.append({"id": row_id, "case_id": case.id, "source": source, "created_at": now, "content": content})
+        keys += [
+            {"subject_id": row_id, "key": practice.vault.blind("name", key), "case_id": case.id}
             for key in names.keys(name)
-        )
+        ]
+    if rows:
+        session.flush()
+        # Rows, not objects: each message brings a few dozen.
+        connection = session.connection()
+        connection.execute(insert(rows_of(Subject)), rows)
+        connection.execute(insert(rows_of(SubjectKey)), keys)
 
 
 def named_by_officer(session: Session, practice: Practice, case: Case, name: Name, *, now: datetime) -> None:
@@ -92,23 +103,24 @@ def named_by_officer(session: Session, practice: Practice, case: Case, name: Nam
     session.flush()
 
 
-def earlier(session: Session, practice: Practice, case: Case) -> list[Earlier]:
-    """Other contacts that may concern the same adult, the surest first."""
-    ours = _names(session, practice, [case])
-    if not ours:
+def earlier(session: Session, practice: Practice, case: Case, *, most: int = MOST_CANDIDATES) -> list[Earlier]:
+    """Other contacts that may concern the same adult, the surest first; of those that share a key, the ``most`` newest."""
+    keys = rows_of(SubjectKey)
+    mine = select_rows(keys.c.key).where(keys.c.case_id == case.id)
+    like = select_rows(keys.c.case_id).where(keys.c.key.in_(mine), keys.c.case_id != case.id).distinct()
+    # Most are like nobody, and that is told by the index alone.
+    ids = list(session.connection().execute(like.order_by(keys.c.case_id.desc()).limit(most)).scalars())
+    if not ids:
         return []
-    mine = select(SubjectKey.key).where(col(SubjectKey.case_id) == case.id)
+    ours = _names(session, practice, [case])
     candidates = session.exec(
         select(Case)
         .where(
-            col(Case.id).in_(
-                select(SubjectKey.case_id).where(col(SubjectKey.key).in_(mine), col(SubjectKey.case_id) != case.id)
-            ),
+            col(Case.id).in_(ids),
             col(Case.purged_at).is_(None),
             col(Case.merged_into).is_(None),
         )
         .order_by(col(Case.received_at).desc())
-        .limit(MOST_CANDIDATES)
     ).all()
     theirs: dict[str, list[tuple[str, Name]]] = {}
     for case_id, source, name in _names(session, practice, candidates):
@@ -158,7 +170,7 @@ def look(session: Session, practice: Practice, case: Case) -> None:
     """Set on the card whether there is anything earlier to look at. The caller draws the card anew."""
     session.flush()
     now_true = []
-    if any(one.sure >= SURE_ENOUGH for one in earlier(session, practice, case)):
+    if any(one.sure >= SURE_ENOUGH for one in earlier(session, practice, case, most=MOST_AT_ONCE)):
         now_true.append(Remark.EARLIER_CONTACT.value)
     about = setting(session, case)
     if about is not None and about.contacts >= PATTERN:
