@@ -11,7 +11,7 @@ from functools import partial
 
 from sqlmodel import Session
 
-from intake_bot.casework import conversation, desk_queue, undelivered, views
+from intake_bot.casework import chasing, conversation, desk_queue, undelivered, views
 from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Notice, NoticeKind, Posted
 from intake_bot.casework.practice import Practice
 from intake_bot.mail.compose import automatic_answer, officers_letter
@@ -77,14 +77,21 @@ class DeliveryWorker:
             await asyncio.to_thread(self._failed, parcel, failure)
         except Exception:  # a fault in rendering one row must not stop the others
             log.exception("could not deliver %s", parcel.id)
-            given_up = parcel.tries + 1 >= FAULTS
+            # A notice that cannot be put in words never will be; of anything else the world may still mend the cause.
+            given_up = parcel.kind is Kind.NOTICE and parcel.tries + 1 >= FAULTS
             await asyncio.to_thread(self._failed, parcel, DeliveryFailed("fault", permanent=given_up))
         else:
             await asyncio.to_thread(self._delivered, parcel, posted)
 
     async def _deliver(self, parcel: Parcel) -> Posted | None:
         match parcel.kind:
-            case Kind.ACKNOWLEDGEMENT | Kind.CHASER:
+            case Kind.CHASER:
+                # While the relay was away somebody may have answered, or the case have been closed.
+                if not await asyncio.to_thread(self._still_owed, parcel):
+                    raise _Pointless
+                await self._send_mail(parcel)
+                return None
+            case Kind.ACKNOWLEDGEMENT:
                 await self._send_mail(parcel)
                 return None
             case Kind.ADVICE:
@@ -138,6 +145,10 @@ class DeliveryWorker:
         tag = parcel.bounce_tag
         sender = self.practice.bounce_address(tag) if tag is not None else parcel.content["reply_to"]
         await self.post.send(raw, name=parcel.id, envelope_from=sender, to=parcel.content["to"])
+
+    def _still_owed(self, parcel: Parcel) -> bool:
+        with self.database.read() as session:
+            return chasing.still_owed(session, parcel.content.get("actions", ()))
 
     def _original(self, raw_id: str) -> bytes:
         try:

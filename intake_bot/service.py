@@ -513,6 +513,7 @@ def sweep(house: House, *, now: datetime, queued_at: datetime | None = None) -> 
         with house.database.write() as session:
             missed = reminders.mark_missed(session, house.practice, now=now, queued_at=queued_at)
             batch = reminders.send_due(session, house.practice, now=now, queued_at=queued_at)
+        with house.database.write() as session:
             chased = chasing.send_due(session, house.practice, now=now, queued_at=queued_at)
         sent += [*batch, *chased.sent]
         if max(missed, len(batch), chased.rows) < reminders.BATCH:

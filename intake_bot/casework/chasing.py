@@ -6,10 +6,12 @@ never what it is that somebody owes. Nobody has more than one on a day: a key in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -21,12 +23,14 @@ from intake_bot.casework.letters import Letter, LetterProblem, Owed
 from intake_bot.casework.practice import ChaserRules, Practice
 from intake_bot.casework.reminders import BATCH, LATE_AFTER, Sent
 from intake_bot.casework.retention import add_note
-from intake_bot.casework.vocabulary import ActionState, Owner, ReminderState
+from intake_bot.casework.vocabulary import CLOSED, ActionState, Owner, ReminderState, Status
 from storage import audit, outbox
 from storage.ids import new_id
 from storage.outbox import Kind, Via
 from storage.tables import Action, Case, Chaser, Message, Participant
 from storage.vault import UNOPENABLE, Place
+
+log = logging.getLogger(__name__)
 
 ACTION = "action"
 """What chasers are of, where reminders are listed."""
@@ -155,14 +159,32 @@ def send_due(
     letters: dict[str, list[_Row]] = {}
     for chaser, action, case in rows:
         if chaser.kind == ChaserKind.TELEPHONE:
-            sweep.ask_to_telephone(chaser, action, case)
+            sweep.each([(chaser, action, case)], partial(sweep.ask_to_telephone, chaser, action, case))
         elif chaser.address_key is None:
-            sweep.tell_desk(chaser, action, case)
+            sweep.each([(chaser, action, case)], partial(sweep.tell_desk, chaser, action, case))
         else:
             letters.setdefault(chaser.address_key, []).append((chaser, action, case))
     for address_key, owed in letters.items():
-        sweep.write(address_key, owed)
+        sweep.each(owed, partial(sweep.write, address_key, owed))
     return Swept(sweep.sent, len(rows))
+
+
+def still_owed(session: Session, action_ids: Sequence[str]) -> bool:
+    """Whether anything of this is open still, on a case that goes on, and neither answered nor stopped by hand."""
+    ended = select(Chaser.action_id).where(
+        col(Chaser.action_id).in_(action_ids), col(Chaser.cancelled_because).in_((ANSWERED, BY_HAND))
+    )
+    owed = (
+        select(Action.id)
+        .join(Case, col(Case.id) == col(Action.case_id))
+        .where(
+            col(Action.id).in_(action_ids),
+            col(Action.state) == ActionState.OPEN,
+            col(Case.status).not_in((*CLOSED, Status.PAUSED)),
+            col(Action.id).not_in(ended),
+        )
+    )
+    return session.exec(owed).first() is not None
 
 
 _Row = tuple[Chaser, Action, Case]
@@ -177,6 +199,26 @@ class _Sweep:
     now: datetime
     queued_at: datetime
     sent: list[Sent] = field(default_factory=list)
+
+    def each(self, rows: Sequence[_Row], send: Callable[[], None]) -> None:
+        """Send one, in a savepoint of its own: a fault of it is undone and said, and the others go on."""
+        before = len(self.sent)
+        chasers = [(chaser.id, case.id) for chaser, _, case in rows]
+        try:
+            with self.session.begin_nested():
+                send()
+        except Exception:  # whatever it is, it must not keep every other reminder from going out
+            log.exception("a chaser could not be made")
+            del self.sent[before:]
+            for chaser_id, case_id in chasers:
+                chaser = self.session.get_one(Chaser, chaser_id)
+                chaser.state, chaser.cancelled_because = ReminderState.CANCELLED, "fault"
+                self.session.add(chaser)
+                notice = Notice(NoticeKind.PARKED, code="chaser_fault")
+                key = f"chaser_fault:{chaser_id}"
+                desk_queue.post_notice(
+                    self.session, self.practice, notice, key=key, now=self.queued_at, case_id=case_id
+                )
 
     def tell_desk(self, chaser: Chaser, action: Action, case: Case) -> None:
         """Remind the desk of what somebody owes who is not written to."""
@@ -216,6 +258,7 @@ class _Sweep:
             "in_reply_to": thread,
             "references": [thread] if thread else [],
             "submitted": "auto-generated",
+            "actions": [action.id for _, action, _ in owed],
         }
         key = f"chaser:{address_key}:{today}"
         letter_id = outbox.put(

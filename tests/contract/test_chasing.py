@@ -295,6 +295,35 @@ def test_one_letter_that_cannot_be_made_does_not_hold_up_the_others(
     assert [one.code for one in told(desk, NoticeKind.TELEPHONE)] == ["not_renderable"]
 
 
+def test_a_fault_in_one_is_undone_and_said_and_the_others_go_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    case_id = owed(desk, FRIDAY_1640 + days(4))
+    owed(desk, FRIDAY_1640 + days(4), sender="head@other.example", address="head@other.example")
+    put = chasing.outbox.put
+
+    def broken(*args: Any, **kept: Any) -> Any:
+        made = put(*args, **kept)
+        if kept.get("case_id") == case_id and kept["kind"] is Kind.CHASER:
+            raise ZeroDivisionError
+        return made
+
+    monkeypatch.setattr(chasing.outbox, "put", broken)
+    assert sweep(desk, NINE) == [("before", "sent")]
+    assert [letter.content["to"] for letter in letters(desk)] == ["head@other.example"]
+    assert [one.code for one in told(desk, NoticeKind.PARKED)] == ["chaser_fault"]
+    assert planned(desk, case_id)[0][2] == "cancelled"
+
+
+def test_a_letter_that_was_answered_while_it_waited_does_not_go(desk: Desk) -> None:
+    case_id = owed(desk, FRIDAY_1640 + days(4))
+    sweep(desk, NINE)
+    (letter,) = letters(desk)
+    with desk.database.read() as session:
+        assert chasing.still_owed(session, letter.content["actions"])
+    answer(desk, case_id)
+    with desk.database.read() as session:
+        assert not chasing.still_owed(session, letter.content["actions"])
+
+
 def test_a_purged_case_chases_nobody(desk: Desk) -> None:
     case_id = owed(desk, FRIDAY_1640 + days(7))
     with desk.database.write() as session:
