@@ -339,8 +339,6 @@ class Service:
 
     def _keep_house(self) -> None:
         self._sign_heads()
-        self._write_dataset()
-        self._tell_of_stuck()
         self._purge_due()
         # Also forgets what other processes have destroyed.
         if shredding.finish(self.house.database, self.house.keys, now=self.clock()):
@@ -348,6 +346,9 @@ class Service:
                 backup_job.note_destroyed(self.house)
             except BackupProblem as problem:
                 log.error("the list of destroyed keys: %s", problem)
+        # Last, and each by itself: nothing that is to be destroyed waits for figures.
+        self._tell_of_stuck()
+        self._write_dataset()
 
     def _tell_of_stuck(self) -> None:
         """Tell the desk, once an hour, of what has waited too long at two looks running: a start has its backlog at one."""
@@ -366,10 +367,11 @@ class Service:
         """Tried each time until it is written; what keeps it from being so is said once."""
         try:
             written = dataset_job.write_due(self.house, now=self.clock())
-        except OSError as fault:
-            if self._undatasetted != str(fault.strerror):
-                log.error("the month's dataset cannot be written: %s", fault.strerror)
-            self._undatasetted = str(fault.strerror)
+        except Exception as fault:  # whatever it is, it stays with the figures
+            said = (fault.strerror or "") if isinstance(fault, OSError) else type(fault).__name__
+            if self._undatasetted != said:
+                log.error("the month's dataset cannot be written: %s", said)
+            self._undatasetted = said
         else:
             self._undatasetted = None
             if written is not None:

@@ -53,7 +53,7 @@ from intake_bot.house import House
 from storage import spool
 from storage.claims import DONE, WAITING
 from storage.spool import Channel, Offer
-from storage.tables import Case, Meta, Outgoing
+from storage.tables import Case, Message, Meta, Outgoing, Spooled
 from triage.suggestion import Suggestion
 from triage.vocabulary import Category, Criterion, Threshold
 
@@ -146,8 +146,9 @@ def simulate(
     The same seed makes the same year, save what is random by design (references, keys). Raises NotEmpty.
     """
     with house.database.write() as session:
-        if session.exec(select(Case.id).limit(1)).first() is not None:
-            raise NotEmpty
+        for table in (Case, Message, Spooled, Outgoing):
+            if session.exec(select(table.id).limit(1)).first() is not None:
+                raise NotEmpty
         session.merge(Meta(name=SIMULATED, value=str(year)))
     return _Year(house, year, Random(seed), progress).live(contacts)  # noqa: S311 (a made-up year, no secret)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from datetime import datetime
 from functools import partial
@@ -40,13 +41,22 @@ class TerminalDesk:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
 
-        def end() -> None:
-            if not done.done():
+        def end(fault: DeliveryFailed | None) -> None:
+            if done.done():
+                return
+            if fault is None:
                 done.set_result(None)
+            else:
+                done.set_exception(fault)
 
         def write() -> None:
-            self._console.print(what)
-            loop.call_soon_threadsafe(end)
+            fault = None
+            try:
+                self._console.print(what)
+            except BaseException:  # a pipe that broke, a locale that cannot write it, rich's own end of the program
+                fault = DeliveryFailed("terminal")
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(end, fault)
 
         # None of asyncio's own threads, for the end of those is waited for.
         threading.Thread(target=write, daemon=True, name=PRINTING).start()
@@ -60,9 +70,7 @@ class TerminalDesk:
         await self._print(card_panel(card, self._zone))
 
     async def post_notice(self, notice: Notice, post_id: str, *, look_first: bool) -> Posted:
-        await asyncio.to_thread(
-            self._console.print, Text("● ", style="bold yellow") + Text(notice_sentence(notice, self._zone))
-        )
+        await self._print(Text("● ", style="bold yellow") + Text(notice_sentence(notice, self._zone)))
         return Posted(TERMINAL, post_id)
 
     async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:

@@ -268,6 +268,9 @@ def _empty_letters(session: Session, vault: Vault, case_id: str) -> None:
         place = Place("outbox", letter.id, "content", case_id)
         letter.content = vault.seal_json(place, {}, key=vault.keys.service_key)
         letter.mail_id = letter.address_key = letter.words_key = None
+        if letter.kind == Kind.CHASER:
+            # Its key was made of whom it was for.
+            letter.key = f"purged:{letter.id}"
         if letter.state in (WAITING, LEASED, PARKED):
             letter.state, letter.available_at, letter.lease_by = CANCELLED, None, None
         session.add(letter)

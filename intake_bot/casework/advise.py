@@ -20,7 +20,7 @@ from intake_bot.casework.desk import Actor
 from intake_bot.casework.letters import LetterProblem
 from intake_bot.casework.practice import ADVICE, Practice
 from intake_bot.casework.views import may_see
-from intake_bot.casework.vocabulary import ActionState, Owner
+from intake_bot.casework.vocabulary import CLOSED, ActionState, Owner, Status
 from storage import audit, outbox
 from storage.claims import PARKED
 from storage.ids import new_id
@@ -241,6 +241,8 @@ def _expect_answer(
     )
     session.add(row)
     chasing.start(session, practice, row, now=now)
+    if case.status == Status.PAUSED:
+        chasing.stop_action(session, row, because="paused")
     detail = {"action": row.id, "due_at": act.asks_by.isoformat(), "message": message_id}
     audit.record(session, case.id, at=now, actor=str(act.by), act="asked", code=owner, detail=detail)
 
@@ -250,6 +252,8 @@ def _refusal(session: Session, practice: Practice, case: Case, act: Advise, orig
     wrong = problems(act)
     if wrong:
         return " ".join(wrong.values())
+    if act.asks_by is not None and case.status in CLOSED:
+        return f"{case.reference} is closed: open it again to ask, or write without asking."
     if not practice.advice.way_is_safe:
         return "The way to the relay is not encrypted (mail.relay.starttls is off), so no advice leaves."
     if act.with_original and original is None:

@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -101,20 +102,20 @@ def start(session: Session, practice: Practice, action: Action, *, now: datetime
 
 def start_all(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:
     """The same for all that is still owed on a case that goes on, but for what was answered or stopped by hand."""
-    kept = frozenset({BY_HAND, ANSWERED})
     for action in session.exec(
         select(Action).where(col(Action.case_id) == case.id, col(Action.state) == ActionState.OPEN)
     ).all():
         ended = session.exec(select(Chaser.cancelled_because).where(col(Chaser.action_id) == action.id)).all()
-        if not kept.intersection(ended):
+        if not _FOR_GOOD.intersection(ended):
             start(session, practice, action, now=now)
 
 
 BY_HAND, ANSWERED = "by_hand", "answered"
+_FOR_GOOD = frozenset({BY_HAND, ANSWERED})
 
 
 def stop_action(session: Session, action: Action, *, because: str) -> int:
-    """Send no more about one action; how many were still to come."""
+    """Send no more about one action; how many that ends. By hand it ends for good: what a pause had ended already, too."""
     return _stop(session, select(Chaser).where(col(Chaser.action_id) == action.id), because)
 
 
@@ -148,7 +149,9 @@ def send_due(
             col(Chaser.state) == ReminderState.WAITING,
             col(Chaser.due_at) <= now,
             col(Action.id) == col(Chaser.action_id),
+            col(Action.state) == ActionState.OPEN,
             col(Case.id) == col(Chaser.case_id),
+            col(Case.status).not_in((*CLOSED, Status.PAUSED)),
         )
         .order_by(col(Chaser.due_at), col(Chaser.id))
         .limit(limit)
@@ -156,15 +159,23 @@ def send_due(
         .with_for_update(skip_locked=True)
     ).all()
     sweep = _Sweep(session, practice, now, queued_at or now)
-    letters: dict[str, list[_Row]] = {}
+    letters: dict[tuple[str, str], list[_Row]] = {}
+    telephoned = {chaser.action_id for chaser, _, _ in rows if chaser.kind == ChaserKind.TELEPHONE}
     for chaser, action, case in rows:
         if chaser.kind == ChaserKind.TELEPHONE:
             sweep.each([(chaser, action, case)], partial(sweep.ask_to_telephone, chaser, action, case))
         elif chaser.address_key is None:
             sweep.each([(chaser, action, case)], partial(sweep.tell_desk, chaser, action, case))
+        elif chaser.action_id in telephoned:
+            # Both have become due while nobody was there: somebody rings now, and need not write as well.
+            chaser.state, chaser.cancelled_because = ReminderState.CANCELLED, ChaserKind.TELEPHONE.value
+            session.add(chaser)
         else:
-            letters.setdefault(chaser.address_key, []).append((chaser, action, case))
-    for address_key, owed in letters.items():
+            # A restricted case is named in no letter that is kept on another. The second goes on the next day.
+            alone = case.id if case.restricted else ""
+            letters.setdefault((chaser.address_key, alone), []).append((chaser, action, case))
+    # In an order of its own, so that two nodes do not wait for each other.
+    for (address_key, _), owed in sorted(letters.items(), key=lambda one: one[0]):
         sweep.each(owed, partial(sweep.write, address_key, owed))
     return Swept(sweep.sent, len(rows))
 
@@ -203,22 +214,26 @@ class _Sweep:
     def each(self, rows: Sequence[_Row], send: Callable[[], None]) -> None:
         """Send one, in a savepoint of its own: a fault of it is undone and said, and the others go on."""
         before = len(self.sent)
-        chasers = [(chaser.id, case.id) for chaser, _, case in rows]
         try:
             with self.session.begin_nested():
                 send()
+        except SQLAlchemyError:  # the database's, and passing: everything waits for the next look
+            raise
         except Exception:  # whatever it is, it must not keep every other reminder from going out
             log.exception("a chaser could not be made")
             del self.sent[before:]
-            for chaser_id, case_id in chasers:
-                chaser = self.session.get_one(Chaser, chaser_id)
+            cases = {case.id for _, _, case in rows}
+            if len(cases) > 1:
+                # One of them is at fault; the others go by themselves.
+                for case_id in sorted(cases):
+                    some = [row for row in rows if row[2].id == case_id]
+                    self.each(some, partial(self.write, some[0][0].address_key or "", some))
+                return
+            for chaser, _, _ in rows:
                 chaser.state, chaser.cancelled_because = ReminderState.CANCELLED, "fault"
                 self.session.add(chaser)
-                notice = Notice(NoticeKind.PARKED, code="chaser_fault")
-                key = f"chaser_fault:{chaser_id}"
-                desk_queue.post_notice(
-                    self.session, self.practice, notice, key=key, now=self.queued_at, case_id=case_id
-                )
+            _, action, case = rows[0]
+            self._post(NoticeKind.TELEPHONE, rows[0][0], action, case, code="fault")
 
     def tell_desk(self, chaser: Chaser, action: Action, case: Case) -> None:
         """Remind the desk of what somebody owes who is not written to."""
@@ -233,16 +248,14 @@ class _Sweep:
         practice, now = self.practice, self.now
         address = self._address(address_key, owed[0])
         if address is None or not practice.advice.can_write_to(address):
-            for row in owed:
-                self._give_up(*row, "no_address")
+            self._give_up(owed, "no_address")
             return
         today = practice.calendar.local(now).date()
         try:
-            letter = practice.letters.chaser([self._owed(action, case) for _, action, case in owed])
+            letter = practice.letters.chaser([self._owed(action, case) for action, case in _each_once(owed)])
         except LetterProblem:
             # Every template is tried at the start, so this is a very odd one. The others go on; somebody must telephone.
-            for row in owed:
-                self._give_up(*row, "not_renderable")
+            self._give_up(owed, "not_renderable")
             return
         _, action, case = owed[0]
         message_id = new_id(now)
@@ -258,7 +271,7 @@ class _Sweep:
             "in_reply_to": thread,
             "references": [thread] if thread else [],
             "submitted": "auto-generated",
-            "actions": [action.id for _, action, _ in owed],
+            "actions": [action.id for action, _ in _each_once(owed)],
         }
         key = f"chaser:{address_key}:{today}"
         letter_id = outbox.put(
@@ -293,11 +306,13 @@ class _Sweep:
             )
             self._mark(*row, key)
 
-    def _give_up(self, chaser: Chaser, action: Action, case: Case, why: str) -> None:
-        """No letter can go: nothing more is tried, and somebody must telephone."""
-        stop_action(self.session, action, because=why)
-        if case.purged_at is None:
-            self._task(chaser, action, case, why)
+    def _give_up(self, owed: Sequence[_Row], why: str) -> None:
+        """No letter can go: nothing more is tried, and somebody must telephone, once for each action."""
+        for action, case in _each_once(owed):
+            stop_action(self.session, action, because=why)
+            if case.purged_at is None:
+                chaser = next(chaser for chaser, of, _ in owed if of.id == action.id)
+                self._task(chaser, action, case, why)
 
     def _task(self, chaser: Chaser, action: Action, case: Case, why: str) -> str:
         session, practice, now = self.session, self.practice, self.now
@@ -413,15 +428,26 @@ class _Sweep:
         )
 
 
+def _each_once(owed: Sequence[_Row]) -> list[tuple[Action, Case]]:
+    """What is owed, each action once: two of its letters may fall together."""
+    return list({action.id: (action, case) for _, action, case in owed}.values())
+
+
 _TELEPHONE = "Telephone them: what they owe has not come, and letters have done what they can."
 
 
 def _stop(session: Session, chasers: SelectOfScalar[Chaser], because: str) -> int:
-    waiting = session.exec(chasers.where(col(Chaser.state) == ReminderState.WAITING).with_for_update()).all()
-    for row in waiting:
+    """End what waits; where it ends for good, also what something passing (a pause, a conclusion) has ended before."""
+    states = (ReminderState.WAITING, ReminderState.CANCELLED) if because in _FOR_GOOD else (ReminderState.WAITING,)
+    ended = [
+        row
+        for row in session.exec(chasers.where(col(Chaser.state).in_(states)).with_for_update()).all()
+        if row.cancelled_because not in _FOR_GOOD
+    ]
+    for row in ended:
         row.state, row.cancelled_because = ReminderState.CANCELLED, because
         session.add(row)
-    return len(waiting)
+    return len(ended)
 
 
 def _later(calendar: WorkingCalendar, day: date, working_days: int) -> date:

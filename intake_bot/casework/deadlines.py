@@ -202,9 +202,19 @@ def recount(session: Session, practice: Practice, deadline: Deadline, *, started
 
 
 def _plan_reminders(
-    session: Session, practice: Practice, deadline: Deadline, reached: Due, *, now: datetime, first: bool = False
+    session: Session,
+    practice: Practice,
+    deadline: Deadline,
+    reached: Due,
+    *,
+    now: datetime,
+    first: bool = False,
+    not_again: bool = False,
 ) -> None:
-    """Plan what is to come. One that was cancelled and comes again at the same time waits once more, as the same row."""
+    """Plan what is to come. One that was cancelled and comes again at the same time waits once more, as the same row.
+
+    ``not_again``: what would come at once, and has been sent before, is left out.
+    """
     there: dict[tuple[str, str, datetime], Reminder] = {}
     if not first:
         rows = session.exec(select(Reminder).where(col(Reminder.deadline_id) == deadline.id))
@@ -212,7 +222,10 @@ def _plan_reminders(
     clock = practice.clocks.get(deadline.target)
     # A clock that the settings no longer keep runs to its end, and nudges nobody anew.
     office = None if not practice.nudges_in_office_hours or _is_urgent(session, deadline) else practice.calendar
+    sent = {(row.kind, row.recipient) for row in there.values() if row.sent_at is not None}
     for planned in plan(reached, clock.plan, now, office) if clock else ():
+        if not_again and planned.due_at <= now and (planned.kind, planned.to) in sent:
+            continue
         row = there.get((planned.kind, planned.to, planned.due_at))
         if row is None:
             row = Reminder(
@@ -243,15 +256,20 @@ def hurry(session: Session, practice: Practice, case: Case, *, now: datetime) ->
     if deadline is None or not practice.nudges_in_office_hours:
         return
     cancel_reminders(session, deadline, because="urgent", but=UNCLAIMED)
-    _plan_reminders(session, practice, deadline, Due.from_json(deadline.steps), now=now)
+    _plan_reminders(session, practice, deadline, Due.from_json(deadline.steps), now=now, not_again=True)
+
+
+def is_urgent(session: Session, case_id: str) -> bool:
+    """Whether anything that came on the case is urgent."""
+    found = session.exec(select(SuggestionRow.flags).where(col(SuggestionRow.case_id) == case_id)).all()
+    return any(flag in URGENT_FLAGS for flags in found for flag in flags)
 
 
 def _is_urgent(session: Session, deadline: Deadline) -> bool:
     """Whether a first response is wanted by day and by night. What is counted in weeks waits for the morning."""
     if deadline.target != TRIAGE:
         return False
-    found = session.exec(select(SuggestionRow.flags).where(col(SuggestionRow.case_id) == deadline.case_id)).all()
-    return any(flag in URGENT_FLAGS for flags in found for flag in flags)
+    return is_urgent(session, deadline.case_id)
 
 
 def watch_unclaimed(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:

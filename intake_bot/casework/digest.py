@@ -35,8 +35,7 @@ def post_due(session: Session, practice: Practice, *, now: datetime, queued_at: 
     if at is None or at > now:
         return False
     today = practice.calendar.local(now).date()
-    # Whoever begins with the program at noon has missed no digest.
-    if session.exec(select(Case.id).where(col(Case.received_at) < at).limit(1)).first() is None:
+    if not _anything_before(session, at):
         return False
     queued = queued_at or now
     late = now - at > LATE_AFTER
@@ -44,10 +43,20 @@ def post_due(session: Session, practice: Practice, *, now: datetime, queued_at: 
     if practice.digests.daily and not _is_there(session, key := f"{KEY}{today}"):
         notice = _morning(session, practice, today, now=now, late=late)
         posted |= desk_queue.post_notice(session, practice, notice, key=key, now=queued)
-    if practice.digests.weekly and _begins_a_week(practice, today) and not _is_there(session, key := f"{WEEK}{today}"):
-        notice = _week(session, practice, today, now=now, late=late)
-        posted |= desk_queue.post_notice(session, practice, notice, key=key, now=queued)
+    monday = today - timedelta(days=today.weekday())
+    if practice.digests.weekly and not _is_there(session, key := f"{WEEK}{monday}"):
+        # Where nothing ran on the week's first working day, the next on which something does makes it up.
+        first = monday if practice.calendar.is_working_day(monday) else practice.calendar.working_day_after(monday)
+        began = practice.calendar.instant_at(first, practice.digests.at or practice.calendar.opens)
+        if _anything_before(session, began):
+            notice = _week(session, practice, today, now=now, late=now - began > LATE_AFTER)
+            posted |= desk_queue.post_notice(session, practice, notice, key=key, now=queued)
     return posted
+
+
+def _anything_before(session: Session, moment: datetime) -> bool:
+    """Whoever begins with the program at noon has missed no digest."""
+    return session.exec(select(Case.id).where(col(Case.received_at) < moment).limit(1)).first() is not None
 
 
 def _today_at(practice: Practice, now: datetime) -> datetime | None:
@@ -59,14 +68,6 @@ def _today_at(practice: Practice, now: datetime) -> datetime | None:
 
 def _is_there(session: Session, key: str) -> bool:
     return session.exec(select(Outgoing.id).where(col(Outgoing.key) == key)).first() is not None
-
-
-def _begins_a_week(practice: Practice, today: date) -> bool:
-    """Whether today is its week's first working day, which is Tuesday after a bank holiday Monday."""
-    monday = today - timedelta(days=today.weekday())
-    return not any(
-        practice.calendar.is_working_day(monday + timedelta(days=passed)) for passed in range(today.weekday())
-    )
 
 
 def _morning(session: Session, practice: Practice, today: date, *, now: datetime, late: bool) -> Notice:

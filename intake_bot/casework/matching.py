@@ -106,29 +106,34 @@ def named_by_officer(session: Session, practice: Practice, case: Case, name: Nam
 def earlier(session: Session, practice: Practice, case: Case, *, most: int = MOST_CANDIDATES) -> list[Earlier]:
     """Other contacts that may concern the same adult, the surest first; of those that share a key, the ``most`` newest."""
     keys = rows_of(SubjectKey)
-    mine = select_rows(keys.c.key).where(keys.c.case_id == case.id)
-    like = select_rows(keys.c.case_id).where(keys.c.key.in_(mine), keys.c.case_id != case.id).distinct()
+    # What was merged into this case is this one's.
+    own = [case.id, *session.exec(select(Case.id).where(col(Case.merged_into) == case.id)).all()]
+    mine = select_rows(keys.c.key).where(keys.c.case_id.in_(own))
+    like = select_rows(keys.c.case_id).where(keys.c.key.in_(mine), keys.c.case_id.not_in(own)).distinct()
     # Most are like nobody, and that is told by the index alone.
     ids = list(session.connection().execute(like.order_by(keys.c.case_id.desc()).limit(most)).scalars())
     if not ids:
         return []
-    ours = _names(session, practice, [case])
+    ours = _names(session, practice, own)
     candidates = session.exec(
         select(Case)
         .where(
             col(Case.id).in_(ids),
             col(Case.purged_at).is_(None),
-            col(Case.merged_into).is_(None),
         )
         .order_by(col(Case.received_at).desc())
     ).all()
     theirs: dict[str, list[tuple[str, Name]]] = {}
-    for case_id, source, name in _names(session, practice, candidates):
+    for case_id, source, name in _names(session, practice, ids):
         theirs.setdefault(case_id, []).append((source, name))
     found = []
-    for other in candidates:
-        best = _best([(source, name) for _, source, name in ours], theirs.get(other.id, []))
+    for candidate in candidates:
+        best = _best([(source, name) for _, source, name in ours], theirs.get(candidate.id, []))
         if best is None:
+            continue
+        # What was merged is dealt with under the other reference.
+        other = session.get(Case, candidate.merged_into) if candidate.merged_into else candidate
+        if other is None or other.id in own:
             continue
         sure, why = best.sure, best.why
         if case.organisation and case.organisation == other.organisation:
@@ -180,11 +185,10 @@ def look(session: Session, practice: Practice, case: Case) -> None:
     session.add(case)
 
 
-def _names(session: Session, practice: Practice, cases: Iterable[Case]) -> list[tuple[str, str, Name]]:
+def _names(session: Session, practice: Practice, ids: Iterable[str]) -> list[tuple[str, str, Name]]:
     """Case, source and name of each that is kept on these cases. One that does not open is passed over."""
-    ids = [case.id for case in cases]
     found = []
-    for row in session.exec(select(Subject).where(col(Subject.case_id).in_(ids))).all():
+    for row in session.exec(select(Subject).where(col(Subject.case_id).in_(list(ids)))).all():
         try:
             content = practice.vault.open_json(Place("subjects", row.id, "content", row.case_id), row.content)
         except (*UNOPENABLE, ValueError):

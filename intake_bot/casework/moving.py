@@ -13,10 +13,10 @@ from intake_bot.casework.practice import TRIAGE, Practice
 from intake_bot.casework.references import free_reference
 from intake_bot.casework.retention import add_note
 from intake_bot.casework.views import may_see
-from intake_bot.casework.vocabulary import CLOSED, UNDECIDED, SetAside, Status
+from intake_bot.casework.vocabulary import CLOSED, UNDECIDED, ActionState, SetAside, Status
 from storage import audit
 from storage.ids import new_id
-from storage.tables import Case, Link, Message, Participant, Raw, SuggestionRow
+from storage.tables import Action, Case, Link, Message, Participant, Raw, SuggestionRow
 from storage.vault import Place
 
 MERGED = "merged"
@@ -102,6 +102,11 @@ def merge(session: Session, practice: Practice, case: Case, act: Merge, *, now: 
         return Refused(f"{case.reference} is decided: merge the other case into this one.")
     if into.status in CLOSED or into.purged_at is not None:
         return Refused(f"{into.reference} is closed: open it again first.")
+    owed = select(Action.id).where(col(Action.case_id) == case.id, col(Action.state) == ActionState.OPEN)
+    if session.exec(owed).first() is not None:
+        return Refused(
+            f"Something is still owed on {case.reference}: close its actions, or merge the other case into it."
+        )
     case.merged_into, case.status, case.set_aside = into.id, Status.NOT_A_CONSULTATION, SetAside.MERGED
     session.add(case)
     deadlines.cancel(session, case, at=now, actor=str(act.by), because=MERGED)

@@ -397,12 +397,13 @@ def _join_case(
     case = session.get_one(Case, placement.case_id, with_for_update=True)
     version_of = placement.same_as if placement.outcome is Outcome.VERSION else None
     _add_message(session, practice, incoming, case, version_of=version_of)
+    was_urgent = deadlines.is_urgent(session, case.id)
     if suggestion is not None:
         add_suggestion(session, practice, case, incoming.id, suggestion, read=read, now=now)
         if suggestion.engine == RULES_ALONE and Remark.RULES_ALONE not in case.remarks:
             case.remarks = [*case.remarks, Remark.RULES_ALONE.value]
     urgent = tuple(flag for flag in suggestion.flags if flag in URGENT_FLAGS) if suggestion else ()
-    if urgent:
+    if urgent and not was_urgent:
         deadlines.hurry(session, practice, case, now=now)
     audit.record(
         session,

@@ -123,8 +123,9 @@ def action(session: Session, practice: Practice, case: Case, act: RecordAction, 
         or ""
     )
     session.add(row)
-    if case.status != Status.PAUSED:
-        chasing.start(session, practice, row, now=now)
+    chasing.start(session, practice, row, now=now)
+    if case.status == Status.PAUSED:
+        chasing.stop_action(session, row, because="paused")
     _in_progress(session, practice, case, now=now)
     return Done(f"The action is on {case.reference}.")
 
@@ -161,6 +162,7 @@ def stop_chasing(
     ).one_or_none()
     if row is None:
         return Refused(f"{case.reference} has no such action.")
+    session.flush()
     count = chasing.stop_action(session, row, because=chasing.BY_HAND)
     if not count:
         return Done("Nothing more was to be sent about it.", changed=False)

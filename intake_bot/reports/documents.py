@@ -207,21 +207,22 @@ def headlines(report: Report) -> list[str]:
     by_name = {table.id: table for table in report.tables}
     lines = [f"{_total(by_name, 'contacts_by_month', 0)} contacts were received{_before(report, by_name)}."]
     decisions = {row.label: row.values[0] for row in by_name["decisions"].rows}
-    decided, met, portion = by_name["threshold"].rows[0].values
-    lines.append(
-        f"Of {said(decided)} that were decided, {said(met)} met the harm threshold ({said(portion)} %); "
-        f"{said(decisions.get('Not decided yet', 0))} are not decided yet."
-    )
+    if "threshold" in by_name:
+        decided, met, portion = by_name["threshold"].rows[0].values
+        lines.append(
+            f"Of {said(decided)} that were decided, {said(met)} met the harm threshold ({said(portion)} %); "
+            f"{said(decisions.get('Not decided yet', 0))} are not decided yet."
+        )
     for name, words in (
         ("decision_in_time", "decisions were made within 24 hours"),
         ("advice_in_time", "consultations had advice within five working days"),
         ("meeting_in_time", "referrals had their first meeting within five working days"),
     ):
-        total = by_name[name].total
+        total = by_name[name].total if name in by_name else None
         if total is not None and total.values[0]:
             due, in_time, portion = total.values
             lines.append(f"{said(in_time)} of {said(due)} {words} ({said(portion)} %).")
-    for row in by_name["concluded_share"].rows:
+    for row in by_name["concluded_share"].rows if "concluded_share" in by_name else ():
         if row.values[0] and row.label.startswith("Referrals") and "pauses" not in row.label:
             lines.append(
                 f"{row.label} concluded: {said(row.values[2])} %, where {said(row.values[3])} % are asked for."

@@ -26,7 +26,7 @@ from intake_bot.casework.vocabulary import (
 )
 from intake_bot.reports import records
 from intake_bot.reports.records import Held, Kept, Record
-from intake_bot.reports.tables import Row, Table, counted, published, share
+from intake_bot.reports.tables import Hidden, Row, Table, counted, hides, published, share
 from triage.vocabulary import Category, Criterion, Threshold
 
 MOST_COMPARED = 5
@@ -154,10 +154,48 @@ def make(
         authority=authority,
         service=service,
         is_published=publish,
-        tables=tuple(published(table) for table in tables) if publish else tables,
+        tables=_for_publication(tables) if publish else tables,
         compared=compared,
         faults=faults,
     )
+
+
+def _for_publication(tables: Sequence[Table]) -> tuple[Table, ...]:
+    """The tables without what tells who is meant, in any of them or by laying one beside another.
+
+    Left out are those that count the same again by another cut (quarters, source by sector, sub-sectors, sectors that seldom
+    bring anything, all contacts beside referrals), and, where the number of referrals cannot be shown, whatever counts
+    referrals again. A month that one table hides is hidden in all.
+    """
+    shown = [table for table in tables if table.id not in _SPLIT_ANEW]
+    decisions = published(next(table for table in shown if table.id == "decisions"))
+    if any(isinstance(value, Hidden) for value in decisions.rows[0].values):
+        shown = [table for table in shown if table.id not in _COUNT_REFERRALS]
+    months: frozenset[str] = frozenset()
+    by_month = [table for table in shown if table.id in _BY_MONTH]
+    while (found := frozenset().union(*(hides(published(table, besides=months)) for table in by_month))) != months:
+        months = months | found
+    return tuple(published(table, besides=months if table.id in _BY_MONTH else ()) for table in shown)
+
+
+_SPLIT_ANEW = frozenset(
+    {"contacts_by_quarter", "source_by_sector", "sub_sectors", "seldom", "concluded_all", "concluded_share"}
+)
+_COUNT_REFERRALS = frozenset(
+    {
+        *(
+            "threshold",
+            "outcomes",
+            "concluded_referrals",
+            "concluded_share",
+            "criteria",
+            "agreement",
+            "employer_actions",
+        ),
+        "meeting_in_time",
+    }
+)
+_BY_MONTH = frozenset({"contacts_by_month", "decision_in_time", "advice_in_time", "meeting_in_time"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +288,9 @@ class _Figures:
         """Counts by a code, a column for each year. ``several``: one record may have more than one, or none."""
         if columns is None:
             columns = [[one for one in year.records if which is None or which(one)] for year in self.years]
+        labels = list(labels)
         rows, totals = counted(labels, columns, of)
+        coded = {words for _, words in labels} | {"Not recorded"}
         if not several:
             totals = [len(column) for column in columns]
         return Table(
@@ -262,6 +302,7 @@ class _Figures:
             Row("Total", tuple(totals)),
             drawn=tuple(range(len(self.years))),
             note=note,
+            typed=frozenset(words for words, _ in rows if words not in coded),
         )
 
     def _by_month(self) -> Table:
@@ -362,6 +403,7 @@ class _Figures:
             f"{_NOW_AND_THEN}",
             ("Sector", "Contacts", "Of all contacts, %"),
             tuple(rows),
+            shares={1: (0, 0)},
         )
 
     def _sources(self) -> Table:

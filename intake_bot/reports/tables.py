@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -51,6 +51,8 @@ class Table:
     drawn: tuple[int, ...] = ()
     """Columns that a chart shows; none, where a chart would show nothing that the table does not."""
     note: str = ""
+    typed: frozenset[str] = frozenset()
+    """Labels that come from what somebody typed, and may say more than a code does."""
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -96,16 +98,21 @@ def share(part: int, whole: int) -> float | None:
     return round(100 * part / whole, 1) if whole else None
 
 
-def published(table: Table, least: int = LEAST) -> Table:
+def published(table: Table, least: int = LEAST, *, besides: Collection[str] = ()) -> Table:
     """The table without numbers from which a person could be known.
+
+    Labels that somebody typed are told only where there are enough of them; the others are one row. ``besides`` names rows
+    that are hidden because another table hides them.
 
     A count from 1 to below ``least`` is hidden, and so is a part that leaves so few of its whole. Where a line with a
     total would then give a hidden number away (one is hidden, or those hidden are together fewer than ``least``), the
     smallest others of it are hidden too. A share is hidden with its part or its whole.
     """
+    table = _folded(table, least)
     rows = [*table.rows, *([table.total] if table.total else [])]
     counts = [[_number(value) for value in row.values] for row in rows]
     hidden = _few(table, counts, least)
+    hidden |= {(at, column) for at, row in enumerate(table.rows) if row.label in besides for column in table.counts}
     lines = _lines(table, len(table.rows))
     while any(_cover(line, counts, hidden, least) for line in lines):
         pass
@@ -132,6 +139,24 @@ def published(table: Table, least: int = LEAST) -> Table:
 
 
 _NOT_SHOWN = "Numbers from 1 to {most}, and what would give them away, are not shown (c)."
+
+
+def hides(table: Table) -> frozenset[str]:
+    """The labels of the rows in which a count is hidden."""
+    return frozenset(row.label for row in table.rows if any(isinstance(row.values[at], Hidden) for at in table.counts))
+
+
+def _folded(table: Table, least: int) -> Table:
+    """Typed labels with fewer than ``least`` in each column as one row."""
+    rare = [
+        row
+        for row in table.rows
+        if row.label in table.typed and all(_number(row.values[column]) < least for column in table.counts)
+    ]
+    if not rare or table.shares:
+        return table
+    together = Row("Other", tuple(sum(_number(row.values[at]) for row in rare) for at in range(len(table.head) - 1)))
+    return replace(table, rows=(*(row for row in table.rows if row not in rare), together))
 
 
 def _few(table: Table, counts: Sequence[Sequence[int]], least: int) -> set[tuple[int, int]]:

@@ -145,7 +145,7 @@ def _like_a_head(line: Sequence[Any]) -> int:
 
 def _is_footer(line: Sequence[Any]) -> bool:
     filled = [text for cell in line if (text := _text(cell))]
-    return len(filled) == 1 or bool(re.match(r"(?i)(?:grand |sub-?)?totals?\b", filled[0]))
+    return bool(re.fullmatch(r"(?i)(?:grand |sub-?)?totals?:?", filled[0]))
 
 
 def _text(cell: Any) -> str:
@@ -321,6 +321,9 @@ def rows(sheet: Sheet, mapping: Meaning, calendar: WorkingCalendar, now: datetim
     seen: dict[str, int] = {}
     for number, row in sheet.rows:
         cells = {name: row[at] for name, at in places.items()}
+        if sum(bool(_text(cell)) for cell in row) == 1:
+            yield Refusal(number, "one cell alone is filled")
+            continue
         try:
             past = _past(cells, row, mapping, calendar, now)
         except ValueError as fault:
@@ -341,12 +344,20 @@ def _past(
     received = days["received"]
     if received is None:
         raise ValueError("received: there is no day")
-    if received > now:
+    day = calendar.local(received).date()
+    if day > calendar.local(now).date():
         raise ValueError("received: it lies ahead")
+    # A day without a time stands for its noon, which may lie before a time, or ahead of now, on the same day.
+    received = min(received, now)
     for name in ("decided", "concluded", "meeting"):
         later = days[name]
-        if later is not None and later < received:
+        if later is not None and calendar.local(later).date() < day:
             raise ValueError(f"{name}: it lies before the day it was received")
+        if later is not None and later > now:
+            if calendar.local(later).date() > calendar.local(now).date():
+                raise ValueError(f"{name}: it lies ahead")
+            later = now
+        days[name] = later and max(later, received)
     decision = _code("decision", cells, mapping)
     outcome = _code("outcome", cells, mapping)
     if decision is None and outcome is not None:
@@ -374,10 +385,14 @@ def _past(
 
 def _reference(text: str, row: Sequence[Any]) -> str:
     """The tracker's own, marked as such; without one, or with one that cannot be a reference, one of the row's content."""
-    if text and len(text) <= 28 and text.isprintable():
+    if _CODE.fullmatch(text) and not re.search(r"[A-Za-z]{5}", text):
         return f"{PREFIX}{text}"
     words = "\x1f".join(map(_text, row))
     return f"{PREFIX}{hashlib.sha256(words.encode()).hexdigest()[:12].upper()}"
+
+
+_CODE = re.compile(r"(?=.*\d)[A-Za-z0-9/._-]{1,28}")
+"""What a reference looks like. References stand in notices and letters: one that may hold a name does not become one."""
 
 
 def _code(name: str, cells: Mapping[str, Any], mapping: Meaning) -> Any:

@@ -16,9 +16,11 @@ from intake_bot.casework.acts import (
     Advise,
     CloseAction,
     Conclude,
+    Merge,
     PauseCase,
     RecordAction,
     Reopen,
+    Restrict,
     ResumeCase,
     StopChasing,
 )
@@ -309,7 +311,8 @@ def test_a_fault_in_one_is_undone_and_said_and_the_others_go_on(desk: Desk, monk
     monkeypatch.setattr(chasing.outbox, "put", broken)
     assert sweep(desk, NINE) == [("before", "sent")]
     assert [letter.content["to"] for letter in letters(desk)] == ["head@other.example"]
-    assert [one.code for one in told(desk, NoticeKind.PARKED)] == ["chaser_fault"]
+    told_of = [(one.reference, one.code) for one in told(desk, NoticeKind.TELEPHONE)]
+    assert told_of == [(show(desk, case_id)["case"], "fault")]
     assert planned(desk, case_id)[0][2] == "cancelled"
 
 
@@ -322,6 +325,62 @@ def test_a_letter_that_was_answered_while_it_waited_does_not_go(desk: Desk) -> N
     answer(desk, case_id)
     with desk.database.read() as session:
         assert not chasing.still_owed(session, letter.content["actions"])
+
+
+def test_an_answer_or_a_word_by_hand_while_a_case_is_paused_holds_when_it_goes_on(desk: Desk) -> None:
+    case_id = owed(desk, FRIDAY_1640 + days(7))
+    desk.perform(referral(case_id))
+    done(desk, PauseCase(case_id, AMINA, PauseReason.POLICE, WORDS))
+    done(desk, RecordAction(case_id, AMINA, Owner.POLICE, FRIDAY_1640 + days(9), WORDS))
+    police = show(desk, case_id)["actions"][-1]["id"]
+    answer(desk, case_id)
+    done(desk, StopChasing(case_id, AMINA, police))
+    done(desk, ResumeCase(case_id, AMINA))
+    assert {state for _, _, state in planned(desk, case_id)} == {"cancelled"}
+
+
+def test_two_letters_about_one_thing_are_one_and_a_task_to_telephone_is_one(desk: Desk) -> None:
+    owed(desk, FRIDAY_1640 + days(7))
+    assert sweep(desk, FRIDAY_1640 + days(7)) == [("before", "late"), ("at", "late")]
+    (letter,) = letters(desk)
+    assert "and others" not in letter.content["subject"]
+    late = owed(desk, FRIDAY_1640 + days(7), sender="head@other.example", address="head@other.example")
+    assert ("telephone", "late") in sweep(desk, FRIDAY_1640 + days(13))
+    assert [letter.content["to"] for letter in letters(desk)].count("head@other.example") == 0
+    tasks = [action for action in show(desk, late)["actions"] if action["owner"] == "officer"]
+    assert len(tasks) == 1
+
+
+def test_a_restricted_case_stands_in_no_letter_with_another(desk: Desk) -> None:
+    first = owed(desk, FRIDAY_1640 + days(4))
+    second = owed(desk, FRIDAY_1640 + days(4))
+    done(desk, Restrict(second, AMINA, (AMINA,), WORDS))
+    sweep(desk, NINE)
+    (letter,) = letters(desk)
+    assert (show(desk, first)["case"] in letter.content["text"]) is not (
+        show(desk, second)["case"] in letter.content["text"]
+    )
+    sweep(desk, NINE + days(1))
+    assert len(letters(desk)) == 2
+
+
+def test_nothing_is_asked_on_a_closed_case_and_no_case_with_something_owed_is_merged(desk: Desk) -> None:
+    case_id = owed(desk, FRIDAY_1640 + days(4))
+    other = desk.opened().case_id or ""
+    refused(desk, Merge(case_id, AMINA, other, WORDS))
+    desk.perform(referral(other))
+    done(desk, Conclude(other, AMINA, CaseOutcome.UNFOUNDED, WORDS))
+    refused(desk, Advise(other, AMINA, DSL, "none", WORDS, asks_by=FRIDAY_1640 + days(4)))
+
+
+def test_a_purge_leaves_no_trace_of_whom_a_letter_was_for(desk: Desk) -> None:
+    case_id = owed(desk, FRIDAY_1640 + days(4))
+    sweep(desk, NINE)
+    with desk.database.write() as session:
+        shredding.shred(session, desk.practice.vault, session.get_one(Case, case_id), now=MONDAY)
+    with desk.database.read() as session:
+        keys = session.exec(select(Outgoing.key).where(col(Outgoing.kind) == Kind.CHASER)).all()
+    assert [key.partition(":")[0] for key in keys] == ["purged"]
 
 
 def test_a_purged_case_chases_nobody(desk: Desk) -> None:

@@ -91,6 +91,27 @@ class TestReading:
         assert practice.calendar.local(moment).date() == day
 
 
+def test_a_setting_that_is_called_total_is_no_footer_and_a_day_has_no_time(tmp_path: Path, practice: Practice) -> None:
+    heads = ["School", "Date received", "Date of decision", "Ref"]
+    rows = [
+        ["Total Sports Academy", "03/02/2025 14:30", "03/02/2025", "Smith, John (Oakfield)"],
+        ["Total", "1", "", ""],
+    ]
+    sheet = tracker.read(write_csv(tmp_path / "t.csv", [heads, *rows]))
+    (past,) = tracker.rows(sheet, tracker.guess(sheet), practice.calendar, NOW)
+    assert isinstance(past, imported.Past)
+    assert past.decided_at == past.received_at
+    # A name is no reference.
+    assert "Smith" not in past.reference
+    today = tracker.rows(
+        sheet_of(["A1", "30/11/2026", "E", "School", "Physical", "Yes", ""]),
+        tracker.guess(sheet_of()),
+        practice.calendar,
+        NOW.replace(hour=9),
+    )
+    assert [type(one) for one in today] == [imported.Past]
+
+
 def sheet_of(*rows: list[Any]) -> Sheet:
     return Sheet(tuple(HEADS), tuple((number, tuple(row)) for number, row in enumerate(rows, 2)), "d" * 64)
 
@@ -132,6 +153,7 @@ def test_the_guess_finds_columns_and_meanings_and_can_be_read_again(tmp_path: Pa
     ("row", "why"),
     [
         (["1", "", "E", "School", "Physical", "Yes", ""], "received: there is no day"),
+        ([None, "02/04/2024", None, None, None, None, None], "one cell alone is filled"),
         (["1", "31/02/2024", "E", "School", "Physical", "Yes", ""], "received: '31/02/2024' is no day"),
         (["1", "04/13/2024", "E", "School", "Physical", "Yes", ""], "is no day"),
         (["1", "01/01/2099", "E", "School", "Physical", "Yes", ""], "received: it lies ahead"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intake_bot.reports.figures import Kind, Period, last_whole
-from intake_bot.reports.tables import HIDDEN, Row, Table, published, share
+from intake_bot.reports.tables import HIDDEN, Row, Table, hides, published, share
 
 
 def one_column(*numbers: int) -> Table:
@@ -78,6 +78,27 @@ def test_no_line_with_a_total_gives_a_small_number_away(numbers: list[list[int]]
         covered = [full[at][column] for at, column in cells if grid[at][column] is HIDDEN]
         shown = len(cells) - len(covered)
         assert not covered or not shown or (len(covered) > 1 and sum(covered) >= 5)
+
+
+def test_what_somebody_typed_is_told_only_where_there_are_enough_of_it() -> None:
+    rows = (
+        Row("Education", (40,)),
+        Row("Oakfield", (2,)),
+        Row("Tutors", (6,)),
+        Row("Brookfield", (5,)),
+        Row("X", (4,)),
+    )
+    typed = frozenset({"Oakfield", "Tutors", "Brookfield", "X"})
+    table = Table("t", "T", "", ("Row", "Count"), rows, Row("Total", (57,)), typed=typed)
+    out = published(table)
+    assert [row.label for row in out.rows] == ["Education", "Tutors", "Brookfield", "Other"]
+    assert out.rows[-1].values == (6,)
+
+
+def test_a_row_that_another_table_hides_is_hidden_here_too() -> None:
+    out = published(one_column(10, 20, 30), besides={"row 1"})
+    assert hidden(out) == [0, 1]
+    assert hides(out) == {"row 0", "row 1"}
 
 
 def test_periods() -> None:
