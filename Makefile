@@ -49,6 +49,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python bench/intake.py
 	$(BIN)/python bench/record.py $(ARGS)
 	$(BIN)/python bench/triage_speed.py
+	$(BIN)/python bench/clocks.py
 
 # Not in the lock: it is large, and needed for nothing else.
 fuzz: $(VENV)/.installed-dev

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import bindparam, insert, update
 from sqlmodel import Session, col, select, tuple_
 
+from storage.batches import batches
 from storage.tables import AuditEntry, ChainHead, SignedHead, rows_of
 
 SERVICE_CHAIN = "service"
@@ -78,6 +79,55 @@ def record(
         connection.execute(_ADD_HEAD, {"chain": chain, "signed_seq": 0} | now)
     else:
         connection.execute(_MOVE_HEAD, {"of": chain} | now)
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An entry to be added: as :func:`record` takes it, without a note."""
+
+    chain: str
+    act: str
+    code: str | None
+    detail: Mapping[str, Any]
+
+
+CHAINS_AT_ONCE = 500
+
+
+def record_each(session: Session, acts: Sequence[Act], *, at: datetime, actor: str) -> None:
+    """Add many entries at once, in the caller's transaction and in their order: the same entries, in a few statements."""
+    connection = session.connection()
+    heads: dict[str, tuple[int, str]] = {}
+    for some in batches(sorted({act.chain for act in acts}), CHAINS_AT_ONCE):
+        # In one order everywhere, so that two who add to the same chains do not wait for each other.
+        found = select(_HEADS.c.chain, _HEADS.c.seq, _HEADS.c.hash).where(_HEADS.c.chain.in_(some))
+        rows = connection.execute(found.order_by(_HEADS.c.chain).with_for_update())
+        heads |= {chain: (seq, hash_) for chain, seq, hash_ in rows}
+    known = set(heads)
+    entries = []
+    for act in acts:
+        last, previous = heads.get(act.chain, (0, _GENESIS))
+        entry: dict[str, Any] = {
+            "chain": act.chain,
+            "seq": last + 1,
+            "at": at,
+            "actor": actor,
+            "act": act.act,
+            "code": act.code,
+            "detail": dict(act.detail),
+            "previous": previous,
+        }
+        entry["hash"] = _hash(entry)
+        heads[act.chain] = (last + 1, entry["hash"])
+        entries.append(entry)
+    if not entries:
+        return
+    connection.execute(_ADD_ENTRY, entries)
+    moved = {chain: {"seq": seq, "hash": hash_} for chain, (seq, hash_) in heads.items()}
+    if new := [{"chain": chain, "signed_seq": 0} | to for chain, to in moved.items() if chain not in known]:
+        connection.execute(_ADD_HEAD, new)
+    if old := [{"of": chain} | to for chain, to in moved.items() if chain in known]:
+        connection.execute(_MOVE_HEAD, old)
 
 
 def entry_hash(entry: AuditEntry) -> str:

@@ -65,10 +65,11 @@ class Parcel:
 
 
 _OUTBOX = rows_of(Outgoing)
-_ADD = {
-    dialect: insert(_OUTBOX).on_conflict_do_nothing(index_elements=[_OUTBOX.c.key]).returning(_OUTBOX.c.id)
+_ADD_EACH = {
+    dialect: insert(_OUTBOX).on_conflict_do_nothing(index_elements=[_OUTBOX.c.key])
     for dialect, insert in (("sqlite", sqlite_insert), ("postgresql", postgresql_insert))
 }
+_ADD = {dialect: statement.returning(_OUTBOX.c.id) for dialect, statement in _ADD_EACH.items()}
 
 
 def put(
@@ -94,8 +95,50 @@ def put(
     """
     # What it belongs to must be there before it.
     session.flush()
+    row = _row(vault, key=key, via=via, kind=kind, now=now, content=content, sealed_by=sealed_by, case_id=case_id) | {
+        "available_at": not_before or now,
+        "mail_id": mail_id,
+        "address_key": address_key,
+        "words_key": words_key,
+    }
+    connection = session.connection()
+    return connection.execute(_ADD[connection.dialect.name], row).scalar_one_or_none()
+
+
+def put_each(
+    session: Session,
+    vault: Vault,
+    rows: Sequence[tuple[str, str, dict[str, Any]]],
+    *,
+    via: Via,
+    kind: Kind,
+    now: datetime,
+) -> None:
+    """Add many rows of our own words at once: each a key, a case's id and what it says. A key that is there adds nothing."""
+    if not rows:
+        return
+    session.flush()
+    connection = session.connection()
+    made = [
+        _row(vault, key=key, via=via, kind=kind, now=now, content=content, case_id=case_id)
+        for key, case_id, content in rows
+    ]
+    connection.execute(_ADD_EACH[connection.dialect.name], made)
+
+
+def _row(
+    vault: Vault,
+    *,
+    key: str,
+    via: Via,
+    kind: Kind,
+    now: datetime,
+    content: dict[str, Any],
+    sealed_by: str | None = None,
+    case_id: str | None,
+) -> dict[str, Any]:
     identity = new_id(now)
-    row = {
+    return {
         "id": identity,
         "key": key,
         "channel": via,
@@ -103,20 +146,15 @@ def put(
         "case_id": case_id,
         "created_at": now,
         "state": WAITING,
-        "available_at": not_before or now,
+        "available_at": now,
         "claims": 0,
         "tries": 0,
         "uncertain": False,
-        "mail_id": mail_id,
         "bounce_tag": vault.tag("bounce", identity) if via is Via.MAIL else None,
-        "address_key": address_key,
-        "words_key": words_key,
         "content": vault.seal_json(
             Place("outbox", identity, "content", case_id), content, key=sealed_by or vault.keys.service_key
         ),
     }
-    connection = session.connection()
-    return connection.execute(_ADD[connection.dialect.name], row).scalar_one_or_none()
 
 
 def amend(session: Session, vault: Vault, key: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:

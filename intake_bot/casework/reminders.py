@@ -12,7 +12,8 @@ from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.plan import UNCLAIMED, Moment, of_what
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import DeadlineState, ReminderState
-from storage import audit
+from storage import audit, outbox
+from storage.outbox import Kind, Via
 from storage.tables import Case, Deadline, Reminder
 
 LATE_AFTER = timedelta(minutes=5)
@@ -80,7 +81,7 @@ def send_due(
         # The case is locked with its reminder: while an officer decides, nothing about that case is sent.
         .with_for_update(skip_locked=True)
     ).all()
-    sent = []
+    sent, notices, acts = [], [], []
     for reminder, deadline, case in rows:
         late = now - reminder.due_at > LATE_AFTER
         reminder.state = ReminderState.LATE if late else ReminderState.SENT
@@ -96,18 +97,9 @@ def send_due(
             late=late,
             owner=Actor.parse(case.officer) if case.officer else None,
         )
-        desk_queue.post_notice(
-            session, practice, notice, key=notice_key(reminder.id), now=queued_at or now, case_id=case.id
-        )
-        audit.record(
-            session,
-            case.id,
-            at=now,
-            actor=str(SYSTEM),
-            act="reminder_sent",
-            code=f"{of_what(reminder.kind, deadline.target)}/{reminder.kind}",
-            detail={"reminder": reminder.id, "late": late},
-        )
+        notices.append((notice_key(reminder.id), case.id, desk_queue.notice_to_json(notice)))
+        code = f"{of_what(reminder.kind, deadline.target)}/{reminder.kind}"
+        acts.append(audit.Act(case.id, "reminder_sent", code, {"reminder": reminder.id, "late": late}))
         sent.append(
             Sent(
                 key=notice_key(reminder.id),
@@ -120,6 +112,9 @@ def send_due(
                 sent_at=now,
             )
         )
+    # All together: after an outage there may be thousands.
+    outbox.put_each(session, practice.vault, notices, via=Via.DESK, kind=Kind.NOTICE, now=queued_at or now)
+    audit.record_each(session, acts, at=now, actor=str(SYSTEM))
     return sent
 
 

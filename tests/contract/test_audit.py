@@ -8,10 +8,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import col, select
 
 from conftest import FRIDAY_1640
 from storage import audit
 from storage.engine import Database
+from storage.tables import AuditEntry
 
 
 def record(database: Database, chain: str, act: str) -> None:
@@ -161,3 +163,23 @@ def test_tampering_with_signed_heads_is_named(two_chains: Database, tampering: s
         for statement in tampering.split(";"):
             connection.execute(text(statement))
     assert any(named in fault for fault in unsigned(two_chains, newest))
+
+
+def test_entries_added_together_are_those_that_would_be_added_one_by_one(database: Database) -> None:
+    at = FRIDAY_1640
+    chains = [f"chain-{number % 3}" for number in range(7)]
+    with database.write() as session:
+        audit.record(session, "chain-1", at=at, actor="system:x", act="before")
+        acts = [audit.Act(chain, "reminder_sent", f"c/{at_}", {"late": False}) for at_, chain in enumerate(chains)]
+        audit.record_each(session, acts, at=at, actor="system:x")
+        audit.record(session, "chain-2", at=at, actor="system:x", act="after")
+        audit.record_each(session, [], at=at, actor="system:x")
+    with database.read() as session:
+        assert list(audit.broken_links(session)) == []
+        rows = session.exec(select(AuditEntry).order_by(col(AuditEntry.chain), col(AuditEntry.seq))).all()
+    assert [(row.chain, row.seq, row.act) for row in rows if row.chain == "chain-1"] == [
+        ("chain-1", 1, "before"),
+        ("chain-1", 2, "reminder_sent"),
+        ("chain-1", 3, "reminder_sent"),
+    ]
+    assert [row.code for row in rows if row.chain == "chain-0"] == ["c/0", "c/3", "c/6"]

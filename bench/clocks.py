@@ -1,0 +1,169 @@
+"""What the clocks cost: many overdue at once, a look with nothing due on a million rows, planning beside APScheduler.
+
+.venv/bin/python bench/clocks.py [--rows 1000000] [--overdue 10000] [--cases 300]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import insert
+
+from intake_bot.casework import deadlines, reminders
+from intake_bot.casework.practice import TRIAGE
+from intake_bot.house import make_practice
+from intake_bot.settings import Settings
+from storage import audit, schema
+from storage.engine import Database
+from storage.ids import new_id
+from storage.keys import FixedSource
+from storage.keystore import KeyStore
+from storage.tables import Case, Deadline, Reminder, rows_of
+from storage.vault import Vault
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+CASES = 2000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--overdue", type=int, default=10_000)
+    parser.add_argument("--cases", type=int, default=300)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        database = Database(f"sqlite:///{path / 'bench.db'}")
+        schema.upgrade(database)
+        keys = KeyStore(
+            Database(f"sqlite:///{path / 'keys.db'}", secure_delete=True), FixedSource("0f" * 32), ahead=256
+        )
+        keys.open()
+        practice = make_practice(Settings(), Vault(keys))
+        ids = fill_cases(database)
+
+        fill(database, ids, options.rows, due_at=NOW + timedelta(days=30))
+        print(
+            f"a look with nothing due, {options.rows:,} reminders waiting: {look(database, practice):.2f} ms (goal 2)"
+        )
+        fill(database, ids, options.overdue, due_at=NOW - timedelta(hours=1))
+        began, sent = time.perf_counter(), 0
+        while True:
+            with database.write() as session:
+                batch = reminders.send_due(session, practice, now=NOW)
+            sent += len(batch)
+            if len(batch) < reminders.BATCH:
+                break
+        print(f"{sent:,} overdue reminders put in the outbox: {time.perf_counter() - began:.2f} s (goal 2)")
+
+        ours = planned(database, practice, options.cases)
+        theirs = apscheduler(path, options.cases)
+        print(
+            f"planning, reminders a second: ours {ours:,.0f} with their deadlines and audit, one transaction a case; "
+            f"APScheduler's store {theirs:,.0f}; ratio {ours / theirs:.1f} (goal 5)"
+        )
+
+
+def fill_cases(database: Database) -> list[tuple[str, str]]:
+    ids = [(new_id(NOW), new_id(NOW)) for _ in range(CASES)]
+    cases = [
+        {
+            "id": case_id, "key_id": "0" * 32, "reference": f"B-{number}", "reply_tag": f"b{number}", "status": "claimed",
+            "channel": "email", "received_at": NOW, "no_names": False, "restricted": False, "hold": False,
+            "strip_names": False, "remarks": [], "revision": 1,
+        }
+        for number, (case_id, _) in enumerate(ids)
+    ]  # fmt: skip
+    clocks = [
+        {
+            "id": deadline_id, "case_id": case_id, "target": TRIAGE, "rule": "bench", "calendar": "bench", "started_at": NOW,
+            "due_at": NOW + timedelta(days=40), "state": "running", "steps": {},
+        }
+        for case_id, deadline_id in ids
+    ]  # fmt: skip
+    with database.write() as session:
+        session.connection().execute(insert(rows_of(Case)), cases)
+        session.connection().execute(insert(rows_of(Deadline)), clocks)
+    return ids
+
+
+def fill(database: Database, ids: list[tuple[str, str]], count: int, *, due_at: datetime) -> None:
+    for begin in range(0, count, 50_000):
+        rows = [
+            {
+                "id": new_id(NOW), "case_id": ids[number % CASES][0], "deadline_id": ids[number % CASES][1],
+                "kind": "before", "recipient": "duty", "due_at": due_at + timedelta(microseconds=number), "state": "waiting",
+            }
+            for number in range(begin, min(begin + 50_000, count))
+        ]  # fmt: skip
+        with database.write() as session:
+            session.connection().execute(insert(rows_of(Reminder)), rows)
+
+
+def look(database: Database, practice: object) -> float:
+    def once() -> None:
+        with database.write() as session:
+            reminders.mark_missed(session, practice, now=NOW)  # type: ignore[arg-type]
+            reminders.send_due(session, practice, now=NOW)  # type: ignore[arg-type]
+
+    return median_ms(once, 50)
+
+
+def planned(database: Database, practice: object, cases: int) -> float:
+    """Cases with one clock of five reminders each, as they are planned when a case opens."""
+    from dataclasses import replace
+
+    from intake_bot.casework.plan import ReminderPlan
+
+    five = replace(practice.clocks[TRIAGE], plan=ReminderPlan.parse(("-8h", "-4h", "-1h", "0", "+1h")))  # type: ignore[attr-defined]
+    fit = replace(practice, clocks={TRIAGE: five}, nudges_in_office_hours=False)  # type: ignore[type-var]
+    made = [(new_id(NOW), number) for number in range(cases)]
+    began = time.perf_counter()
+    for case_id, number in made:
+        with database.write() as session:
+            case = Case(
+                id=case_id, key_id="0" * 32, reference=f"P-{number}", reply_tag=f"p{number}", status="new", channel="email",
+                received_at=NOW,
+            )  # fmt: skip
+            session.add(case)
+            session.flush()
+            deadlines.start(session, fit, case, TRIAGE, started_at=NOW, now=NOW)
+            audit.record(session, case_id, at=NOW, actor="system:bench", act="case_opened")
+    return 5 * cases / (time.perf_counter() - began)
+
+
+def nothing() -> None:
+    """What APScheduler would run."""
+
+
+def apscheduler(folder: Path, cases: int) -> float:
+    scheduler = BackgroundScheduler(timezone="UTC")
+    scheduler.add_jobstore(SQLAlchemyJobStore(url=f"sqlite:///{folder / 'jobs.db'}"))
+    scheduler.start(paused=True)
+    began = time.perf_counter()
+    for _ in range(5 * cases):
+        scheduler.add_job(nothing, "date", run_date=datetime.now(UTC) + timedelta(days=30))
+    spent = time.perf_counter() - began
+    scheduler.shutdown()
+    return 5 * cases / spent
+
+
+def median_ms(what: Callable[[], None], times: int) -> float:
+    spent = []
+    for _ in range(times):
+        began = time.perf_counter()
+        what()
+        spent.append(time.perf_counter() - began)
+    return 1000 * statistics.median(spent)
+
+
+if __name__ == "__main__":
+    main()
