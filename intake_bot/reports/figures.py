@@ -201,6 +201,8 @@ _BY_MONTH = frozenset({"contacts_by_month", "decision_in_time", "advice_in_time"
 @dataclass(frozen=True, slots=True)
 class _Clock:
     calendar: WorkingCalendar
+    _known: dict[tuple[datetime, int], datetime] = field(default_factory=dict)
+    """Limits that were counted before: each is asked for by several tables."""
 
     def span(self, period: Period) -> tuple[datetime, datetime]:
         return self.calendar.instant_at(period.since, MIDNIGHT), self.calendar.instant_at(period.until, MIDNIGHT)
@@ -212,8 +214,12 @@ class _Clock:
         return self.calendar.local(moment).date()
 
     def months_later(self, moment: datetime, number: int) -> datetime:
-        wall = self.calendar.wall_clock(moment)
-        return self.calendar.instant_at(_months_after(wall.date(), number), wall.time())
+        limit = self._known.get((moment, number))
+        if limit is None:
+            wall = self.calendar.wall_clock(moment)
+            limit = self.calendar.instant_at(_months_after(wall.date(), number), wall.time())
+            self._known[moment, number] = limit
+        return limit
 
 
 @dataclass(frozen=True, slots=True)
