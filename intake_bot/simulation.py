@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, exists, literal, union_all, update
+from sqlalchemy import select as select_rows
 from sqlmodel import Session, col, select
 
 from intake_bot.casework import chasing, officer, receive, reminders
@@ -41,11 +42,13 @@ from intake_bot.casework.sectors import FOSTERING
 from intake_bot.casework.vocabulary import (
     CaseOutcome,
     ClockEnd,
+    DeadlineState,
     DecisionKind,
     EmployerAction,
     MeetingKind,
     PauseReason,
     RegulatorBody,
+    ReminderState,
     Source,
     StrandKind,
 )
@@ -53,7 +56,7 @@ from intake_bot.house import House
 from storage import spool
 from storage.claims import DONE, WAITING
 from storage.spool import Channel, Offer
-from storage.tables import Case, Message, Meta, Outgoing, Spooled
+from storage.tables import Case, Chaser, Deadline, Message, Meta, Outgoing, Reminder, Spooled
 from triage.suggestion import Suggestion
 from triage.vocabulary import Category, Criterion, Threshold
 
@@ -153,6 +156,18 @@ def simulate(
     return _Year(house, year, Random(seed), progress).live(contacts)  # noqa: S311 (a made-up year, no secret)
 
 
+def _due(table: Any, *which: Any) -> Any:
+    return select_rows(literal(1)).where(exists().where(*which, col(table.due_at) <= bindparam("now")))
+
+
+_ANYTHING = union_all(
+    _due(Reminder, col(Reminder.state) == ReminderState.WAITING),
+    _due(Chaser, col(Chaser.state) == ReminderState.WAITING),
+    _due(Deadline, col(Deadline.state) == DeadlineState.RUNNING),
+).limit(1)
+"""Whether a look at the clocks would find anything: at most of them nothing has become due."""
+
+
 @dataclass(order=True, slots=True)
 class _Event:
     at: datetime
@@ -219,6 +234,9 @@ class _Year:
     def _do(self, session: Session, event: _Event) -> None:
         practice = self._house.practice
         if event.act is None:
+            if session.connection().execute(_ANYTHING, {"now": event.at}).first() is None:
+                return
+            session.flush()
             reminders.mark_missed(session, practice, now=event.at)
             self._reminders += len(reminders.send_due(session, practice, now=event.at))
             self._reminders += len(chasing.send_due(session, practice, now=event.at).sent)

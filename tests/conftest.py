@@ -88,7 +88,8 @@ class PostgresCluster:
 
     def stop(self) -> None:
         self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "stop")
-        shutil.rmtree(self._folder, ignore_errors=True)
+        # Thousands of databases are hundreds of thousands of files: nobody waits for their end.
+        subprocess.run(["sh", "-c", 'rm -rf "$0" &', str(self._folder)], check=True, stdout=subprocess.DEVNULL)
 
     def _run(self, program: str, *arguments: object) -> None:
         subprocess.run(
