@@ -151,6 +151,8 @@ class FakeSlack:
         self._response_urls: dict[str, Json] = {}
         self._tickets: set[str] = set()
         self._sockets: list[web.WebSocketResponse] = []
+        self.opened = 0
+        """Connections that ever were."""
         self._connected = asyncio.Event()
         self._waiting: dict[str, tuple[float, asyncio.Future[Ack]]] = {}
         self._count = itertools.count(1)
@@ -406,6 +408,7 @@ class FakeSlack:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self._sockets.append(socket)
+        self.opened += 1
         await socket.send_json(
             {
                 "type": "hello",
