@@ -10,7 +10,7 @@ from pathlib import Path
 from intake_bot.casework.desk import SYSTEM
 from intake_bot.house import House
 from intake_bot.reports import export
-from intake_bot.reports.figures import Kind, last_whole
+from intake_bot.reports.periods import Kind, last_whole
 from storage import audit
 
 LOCK = 0x1A7A_DA7A

@@ -377,7 +377,7 @@ def _year(settings: Settings, folder: Path, console: Console) -> None:
     """A fictional year in a record of its own, and the annual report over it, which outlives the throw-away folder."""
     from intake_bot.report_commands import make
     from intake_bot.reports.documents import headlines
-    from intake_bot.reports.figures import Kind, Period
+    from intake_bot.reports.periods import Kind, Period
     from intake_bot.simulation import simulate
 
     console.rule("[bold]A fictional year, and its annual report")

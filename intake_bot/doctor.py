@@ -23,6 +23,7 @@ from intake_bot.service import SandboxTriager, make_relay_post, make_slack_setti
 from intake_bot.settings import LOOPBACK, Mail, SettingsProblem
 from storage import schema
 from storage.engine import Database
+from storage.tables import SIMULATED, Meta
 
 Level = Literal["ok", "note", "bad"]
 
@@ -62,7 +63,14 @@ def _database(house: House) -> list[Finding]:
     with house.database.engine.connect() as connection:
         connection.execute(text("SELECT 1"))
         revision = schema.current(connection)
-    return [Finding("database", "ok", f"{kind}, revision {revision}"), *_keys(house)]
+    findings = [Finding("database", "ok", f"{kind}, revision {revision}")]
+    with house.database.read() as session:
+        simulated = session.get(Meta, SIMULATED)
+    if simulated is not None:
+        findings.append(
+            Finding("database", "note", "this record is a simulated year: take mail with another data folder")
+        )
+    return [*findings, *_keys(house)]
 
 
 def _keys(house: House) -> list[Finding]:

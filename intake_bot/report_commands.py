@@ -1,4 +1,4 @@
-"""``report annual|quarterly|monthly``: the figures of a period as documents. ``simulate``: a fictional year for them."""
+"""``report``: the figures of a period as documents. ``export``: for other programs. ``simulate``: a fictional year."""
 
 from __future__ import annotations
 
@@ -23,116 +23,62 @@ from intake_bot.command import (
     print_json,
     wrong,
 )
+from intake_bot.reports.periods import Kind, Period, last_whole
 
 if TYPE_CHECKING:
     from sqlmodel import Session
 
     from intake_bot.house import House
-    from intake_bot.reports.figures import Kind, Period, Report
+    from intake_bot.reports.figures import Report
 
 _FromOption = Annotated[
     str | None,
     typer.Option("--from", metavar="D", help="The first day, such as 2025-04-01. Default: the last whole one."),
 ]
 _ToOption = Annotated[str | None, typer.Option("--to", metavar="D", help="The last day, which counts.")]
-_OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the documents go.")]
-_CompareOption = Annotated[
-    int, typer.Option("--compare", metavar="N", min=0, max=5, help="Lay N years before it beside it.")
-]
-_PublishOption = Annotated[bool, typer.Option("--publish", help="Hide small numbers, and what gives them away.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    report_app = typer.Typer(no_args_is_help=True, help="The figures of a period: HTML, Word draft, workbook and JSON.")
-    report_app.command("annual")(annual)
-    report_app.command("quarterly")(quarterly)
-    report_app.command("monthly")(monthly)
-    app.add_typer(report_app, name="report")
+    app.command("report")(report)
     app.command("simulate")(simulate)
     app.command("export")(export)
 
 
-def annual(
+def report(
+    kind: Annotated[
+        Kind, typer.Argument(metavar="annual|quarterly|monthly", help="A year from April, a quarter or a month.")
+    ],
     since: _FromOption = None,
     to: _ToOption = None,
-    out: _OutOption = Path("reports"),
-    compare: _CompareOption = 1,
-    publish: _PublishOption = False,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the documents go.")] = Path("reports"),
+    compare: Annotated[
+        int, typer.Option("--compare", metavar="N", min=0, max=5, help="Lay N years before it beside it.")
+    ] = 1,
+    publish: Annotated[bool, typer.Option("--publish", help="Hide small numbers, and what gives them away.")] = False,
     as_json: JsonOption = False,
     by: ByOption = None,
     config: ConfigOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """A year from April to March, or the days named, beside the year before."""
-    _report("annual", since, to, out, compare, publish, as_json=as_json, by=by, config=config, data=data)
-
-
-def quarterly(
-    since: _FromOption = None,
-    to: _ToOption = None,
-    out: _OutOption = Path("reports"),
-    compare: _CompareOption = 1,
-    publish: _PublishOption = False,
-    as_json: JsonOption = False,
-    by: ByOption = None,
-    config: ConfigOption = None,
-    data: DataOption = DEFAULT_DATA,
-) -> None:
-    """A quarter of the year, or the days named."""
-    _report("quarterly", since, to, out, compare, publish, as_json=as_json, by=by, config=config, data=data)
-
-
-def monthly(
-    since: _FromOption = None,
-    to: _ToOption = None,
-    out: _OutOption = Path("reports"),
-    compare: _CompareOption = 1,
-    publish: _PublishOption = False,
-    as_json: JsonOption = False,
-    by: ByOption = None,
-    config: ConfigOption = None,
-    data: DataOption = DEFAULT_DATA,
-) -> None:
-    """A month, or the days named."""
-    _report("monthly", since, to, out, compare, publish, as_json=as_json, by=by, config=config, data=data)
-
-
-def _report(
-    kind: str,
-    since: str | None,
-    to: str | None,
-    out: Path,
-    compare: int,
-    publish: bool,
-    *,
-    as_json: bool,
-    by: str | None,
-    config: Path | None,
-    data: Path,
-) -> None:
-    from intake_bot.reports.figures import Kind
-
+    """The figures of a period: HTML, a Word draft, a workbook and JSON. Default: the last whole one."""
     now = now_utc()
     with opened_house(config, data) as house:
-        wanted = Kind(kind)
-        period = _period(wanted, since, to, house.practice.calendar.local(now).date())
-        report, paths = make(
-            house, wanted, period, now=now, out=out, compare=compare, publish=publish, by=str(acting(by))
-        )
+        period = _period(kind, since, to, house.practice.calendar.local(now).date())
+        made, paths = make(house, kind, period, now=now, out=out, compare=compare, publish=publish, by=str(acting(by)))
     if as_json:
-        print_json(report.to_json() | {"files": [str(path) for path in paths]})
+        print_json(made.to_json() | {"files": [str(path) for path in paths]})
     else:
         from intake_bot.reports.documents import headlines
 
-        print(f"{report.period.label}:")
-        for line in headlines(report):
+        print(f"{made.period.label}:")
+        for line in headlines(made):
             print(f"  {line}")
         for path in paths:
             print(path)
-        for fault in report.faults:
+        for fault in made.faults:
             print(f"does not reconcile: {fault}")
-    if report.faults:
+    if made.faults:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -151,17 +97,16 @@ def export(
 ) -> None:
     """Codes and times for other programs (CSV with a dictionary), or the tracker or a benchmark. No content, no names."""
     from intake_bot.reports import export as exported
-    from intake_bot.reports import figures
     from storage import audit
 
     now = now_utc()
     with opened_house(config, data) as house:
         calendar = house.practice.calendar
-        period = _period(figures.Kind.ANNUAL, since, to, calendar.local(now).date())
+        period = _period(Kind.ANNUAL, since, to, calendar.local(now).date())
         last = period.until - timedelta(days=1)
         with house.database.read() as session:
             if benchmark:
-                report = _figures(house, session, figures.Kind.ANNUAL, period, now=now, compare=0, publish=True)
+                report = _figures(house, session, Kind.ANNUAL, period, now=now, compare=0, publish=True)
                 files = {f"benchmark-{period.since}-to-{last}.json": exported.benchmark(report)}
             elif tracker:
                 files = {f"tracker-{period.since}-to-{last}.xlsx": exported.tracker(session, period, calendar)}
@@ -208,8 +153,6 @@ def simulate(
 
     with opened_house(config, data, keys_ahead=SERVICE_KEYS_AHEAD) as house:
         if year is None:
-            from intake_bot.reports.figures import Kind, last_whole
-
             year = last_whole(Kind.ANNUAL, house.practice.calendar.local(now_utc()).date()).since.year
         if not MIN_YEAR <= year <= MAX_YEAR:
             wrong(f"--year must lie between {MIN_YEAR} and {MAX_YEAR}")
@@ -267,8 +210,6 @@ def _figures(
 
 
 def _period(kind: Kind, since: str | None, to: str | None, today: date) -> Period:
-    from intake_bot.reports.figures import Period, last_whole
-
     if (since is None) is not (to is None):
         wrong("name both --from and --to, or neither")
     if since is None or to is None:

@@ -246,7 +246,7 @@ class Service:
         self._stuck: frozenset[str] = frozenset()
         self._no_backup_before: datetime | None = None
         self._untidied: str | None = None
-        self._undatasetted: str | None = None
+        self._dataset_fault: str | None = None
         self._give_up = threading.Event()
 
     async def start(self) -> None:
@@ -369,11 +369,11 @@ class Service:
             written = dataset_job.write_due(self.house, now=self.clock())
         except Exception as fault:  # whatever it is, it stays with the figures
             said = (fault.strerror or "") if isinstance(fault, OSError) else type(fault).__name__
-            if self._undatasetted != said:
+            if self._dataset_fault != said:
                 log.error("the month's dataset cannot be written: %s", said)
-            self._undatasetted = said
+            self._dataset_fault = said
         else:
-            self._undatasetted = None
+            self._dataset_fault = None
             if written is not None:
                 log.info("the month's dataset was written")
 

@@ -56,12 +56,10 @@ from intake_bot.house import House
 from storage import spool
 from storage.claims import DONE, WAITING
 from storage.spool import Channel, Offer
-from storage.tables import Case, Chaser, Deadline, Message, Meta, Outgoing, Reminder, Spooled
+from storage.tables import SIMULATED, Case, Chaser, Deadline, Message, Meta, Outgoing, Reminder, Spooled
 from triage.suggestion import Suggestion
 from triage.vocabulary import Category, Criterion, Threshold
 
-SIMULATED = "simulated"
-"""The mark in the record of one that nothing real is in."""
 SWEEPS = (timedelta(hours=9, minutes=5), timedelta(hours=16, minutes=5))
 """When in a day the clocks are looked at, local time."""
 OFFICERS = tuple(Actor("terminal", name) for name in ("Amina Duty (fictional)", "Ben Duty (fictional)"))

@@ -12,6 +12,8 @@ from sqlalchemy import JSON, Column, Index, LargeBinary, Table, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 LAST_SLACK_PING = "last_slack_ping"
+SIMULATED = "simulated"
+"""The mark in ``meta`` of a record that nothing real is in."""
 
 
 def rows_of(model: type[SQLModel]) -> Table:

@@ -18,6 +18,7 @@ from intake_bot.casework import chasing, deadlines, desk_queue
 from intake_bot.casework.acts import Advise, Done, Refused
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.letters import LetterProblem
+from intake_bot.casework.own_messages import message_of
 from intake_bot.casework.practice import ADVICE, Practice
 from intake_bot.casework.views import may_see
 from intake_bot.casework.vocabulary import CLOSED, ActionState, Owner, Status
@@ -171,30 +172,15 @@ def advise(session: Session, practice: Practice, case: Case, act: Advise, *, now
         words_key=words_key,
         content=content,
     )
-    message = Message(
-        id=message_id,
-        case_id=case.id,
-        channel="email",
-        direction="out",
-        received_at=now,
-        identity=practice.vault.blind("identity", mail_id),
-        rfc_key=practice.mail_key(mail_id),
-        sender_key=practice.address_key(practice.address),
-        content=practice.vault.seal_json(
-            Place("messages", message_id, "content", case.id),
-            {
-                "message_id": mail_id,
-                "sender": practice.address,
-                "recipients": [to.address],
-                "subject": letter.subject,
-                "body_text": words,
-                "full_text": letter.text,
-                "attachments": [],
-                "by": by,
-                "original": original.id if original else None,
-            },
-            key=case.key_id,
-        ),
+    message = message_of(
+        practice,
+        case,
+        letter,
+        message_id=message_id,
+        to=to.address,
+        now=now,
+        words=words,
+        more={"by": by, "original": original.id if original else None},
     )
     session.add(message)
     session.flush()

@@ -155,6 +155,13 @@ class WorkingCalendar:
             day += _DAY
         return day
 
+    def working_day_before(self, day: date) -> date:
+        """The last working day before ``day``."""
+        day -= _DAY
+        while not self.is_working_day(day):
+            day -= _DAY
+        return day
+
     def _own_ways(self) -> str:
         """What differs from England's plain calendar, in one canonical line; empty where nothing does."""
         if self == _PLAIN:

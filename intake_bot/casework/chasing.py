@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from functools import partial
 
@@ -20,7 +20,8 @@ from sqlmodel.sql.expression import SelectOfScalar
 from intake_bot.casework import desk_queue
 from intake_bot.casework.calendar import WorkingCalendar
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
-from intake_bot.casework.letters import Letter, LetterProblem, Owed
+from intake_bot.casework.letters import LetterProblem, Owed
+from intake_bot.casework.own_messages import message_of
 from intake_bot.casework.practice import ChaserRules, Practice
 from intake_bot.casework.reminders import BATCH, LATE_AFTER, Sent
 from intake_bot.casework.retention import add_note
@@ -293,7 +294,7 @@ class _Sweep:
                 chaser.due_at = practice.calendar.instant_at(following, practice.calendar.opens)
                 self.session.add(chaser)
             return
-        self._keep(message_id, mail_id, case, address, letter)
+        self.session.add(message_of(practice, case, letter, message_id=message_id, to=address, now=now))
         for row in owed:
             audit.record(
                 self.session,
@@ -366,35 +367,6 @@ class _Sweep:
             return None
         return mail_id
 
-    def _keep(self, message_id: str, mail_id: str, case: Case, address: str, letter: Letter) -> None:
-        """The letter on the case, so that whoever answers it comes to the case."""
-        practice = self.practice
-        self.session.add(
-            Message(
-                id=message_id,
-                case_id=case.id,
-                channel="email",
-                direction="out",
-                received_at=self.now,
-                identity=practice.vault.blind("identity", mail_id),
-                rfc_key=practice.mail_key(mail_id),
-                sender_key=practice.address_key(practice.address),
-                content=practice.vault.seal_json(
-                    Place("messages", message_id, "content", case.id),
-                    {
-                        "message_id": mail_id,
-                        "sender": practice.address,
-                        "recipients": [address],
-                        "subject": letter.subject,
-                        "body_text": letter.text,
-                        "full_text": letter.text,
-                        "attachments": [],
-                    },
-                    key=case.key_id,
-                ),
-            )
-        )
-
     def _post(self, kind: NoticeKind, chaser: Chaser, action: Action, case: Case, *, code: str) -> str:
         notice = Notice(
             kind=kind,
@@ -458,7 +430,5 @@ def _later(calendar: WorkingCalendar, day: date, working_days: int) -> date:
 
 def _earlier(calendar: WorkingCalendar, day: date, working_days: int) -> date:
     for _ in range(working_days):
-        day -= timedelta(days=1)
-        while not calendar.is_working_day(day):
-            day -= timedelta(days=1)
+        day = calendar.working_day_before(day)
     return day

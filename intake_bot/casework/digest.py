@@ -72,10 +72,7 @@ def _is_there(session: Session, key: str) -> bool:
 
 def _morning(session: Session, practice: Practice, today: date, *, now: datetime, late: bool) -> Notice:
     calendar = practice.calendar
-    before = today - timedelta(days=1)
-    while not calendar.is_working_day(before):
-        before -= timedelta(days=1)
-    closed = calendar.instant_at(before, calendar.closes)
+    closed = calendar.instant_at(calendar.working_day_before(today), calendar.closes)
     seen: Overview = overview(session, practice, SYSTEM, now=now, restricted_too=True)
     fresh = _count(session, Case, and_(col(Case.received_at) >= closed, col(Case.status) != Status.NOT_A_CONSULTATION))
     letters = _count(session, Outgoing, col(Outgoing.state) == PARKED)

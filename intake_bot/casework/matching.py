@@ -126,7 +126,7 @@ def earlier(session: Session, practice: Practice, case: Case, *, most: int = MOS
     theirs: dict[str, list[tuple[str, Name]]] = {}
     for case_id, source, name in _names(session, practice, ids):
         theirs.setdefault(case_id, []).append((source, name))
-    found = []
+    found: dict[str, Earlier] = {}
     for candidate in candidates:
         best = _best([(source, name) for _, source, name in ours], theirs.get(candidate.id, []))
         if best is None:
@@ -138,18 +138,19 @@ def earlier(session: Session, practice: Practice, case: Case, *, most: int = MOS
         sure, why = best.sure, best.why
         if case.organisation and case.organisation == other.organisation:
             sure, why = min(sure + _SAME_SETTING, 0.98), f"{why}, and the same setting"
-        if sure >= LEAST_SURE:
-            found.append(
-                Earlier(
-                    reference=None if other.restricted else other.reference,
-                    received_at=other.received_at,
-                    sure=round(sure, 2),
-                    why=why,
-                    decision=None if other.restricted else other.decision,
-                    outcome=None if other.restricted else other.outcome,
-                )
-            )
-    return sorted(found, key=lambda one: (-one.sure, -one.received_at.timestamp()))[:MOST_SHOWN]
+        known = found.get(other.id)
+        if sure < LEAST_SURE or (known is not None and known.sure >= sure):
+            continue
+        hidden = other.restricted or candidate.restricted
+        found[other.id] = Earlier(
+            reference=None if hidden else other.reference,
+            received_at=other.received_at,
+            sure=round(sure, 2),
+            why=why,
+            decision=None if hidden else other.decision,
+            outcome=None if hidden else other.outcome,
+        )
+    return sorted(found.values(), key=lambda one: (-one.sure, -one.received_at.timestamp()))[:MOST_SHOWN]
 
 
 def setting(session: Session, case: Case) -> Setting | None:

@@ -20,6 +20,7 @@ from sqlmodel import Session, col, func, select
 
 from intake_bot.casework import chasing, conversation, deadlines, desk_queue, directory, matching, undelivered
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
+from intake_bot.casework.own_messages import message_of
 from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW, TRIAGE, Practice
 from intake_bot.casework.references import free_reference
 from intake_bot.casework.sectors import sector_of
@@ -837,31 +838,7 @@ def _acknowledge(
             "references": references,
         },
     )
-    session.add(
-        Message(
-            id=message_id,
-            case_id=case.id,
-            channel="email",
-            direction="out",
-            received_at=now,
-            identity=practice.vault.blind("identity", mail_id),
-            rfc_key=practice.mail_key(mail_id),
-            sender_key=practice.address_key(practice.address),
-            content=practice.vault.seal_json(
-                Place("messages", message_id, "content", case.id),
-                {
-                    "message_id": mail_id,
-                    "sender": practice.address,
-                    "recipients": [incoming.answer_to],
-                    "subject": letter.subject,
-                    "body_text": letter.text,
-                    "full_text": letter.text,
-                    "attachments": [],
-                },
-                key=case.key_id,
-            ),
-        )
-    )
+    session.add(message_of(practice, case, letter, message_id=message_id, to=incoming.answer_to, now=now))
     audit.record(
         session, case.id, at=now, actor=str(SYSTEM), act="acknowledgement_queued", detail={"message": message_id}
     )

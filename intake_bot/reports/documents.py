@@ -14,7 +14,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from intake_bot.casework.letters import say_time
-from intake_bot.reports.figures import Kind, Report
+from intake_bot.reports.figures import Report
+from intake_bot.reports.periods import Kind
 from intake_bot.reports.tables import Cell, Hidden, Table
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from intake_bot.casework.practice import TRIAGE
 from intake_bot.casework.vocabulary import DeadlineState, DecisionKind
 from intake_bot.reports import records
 from intake_bot.reports.documents import inert
-from intake_bot.reports.figures import Period, Report
+from intake_bot.reports.figures import Report
+from intake_bot.reports.periods import Period
 from intake_bot.reports.records import Record
 from triage.vocabulary import Category
 

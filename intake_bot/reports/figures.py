@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar as months
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -25,65 +24,16 @@ from intake_bot.casework.vocabulary import (
     Status,
 )
 from intake_bot.reports import records
+from intake_bot.reports.periods import Kind, Period, months_after
+from intake_bot.reports.publishing import for_publication
 from intake_bot.reports.records import Held, Kept, Record
-from intake_bot.reports.tables import Hidden, Row, Table, counted, hides, published, share
+from intake_bot.reports.tables import Row, Table, counted, share
 from triage.vocabulary import Category, Criterion, Threshold
 
 MOST_COMPARED = 5
 """Earlier years that a report lays beside this one."""
 GOALS = {1: 80.0, 3: 90.0}
 """Per cent of referrals to be concluded within so many months (docs/reports.md says where these come from)."""
-
-
-class Kind(StrEnum):
-    ANNUAL = "annual"
-    QUARTERLY = "quarterly"
-    MONTHLY = "monthly"
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """Local days from ``since`` up to, but not with, ``until``."""
-
-    since: date
-    until: date
-
-    @property
-    def label(self) -> str:
-        last = self.until - timedelta(days=1)
-        return f"{self.since.day} {self.since:%B %Y} to {last.day} {last:%B %Y}"
-
-    @property
-    def short(self) -> str:
-        """``2025-26``, or the month or months, for the head of a column."""
-        last = self.until - timedelta(days=1)
-        if (self.since.day, self.since.month) == (1, 4) and self.until == self.since.replace(year=self.since.year + 1):
-            return f"{self.since:%Y}-{self.until:%y}"
-        if (self.since.year, self.since.month) == (last.year, last.month):
-            return f"{self.since:%b %Y}"
-        return f"{self.since:%b %Y} to {last:%b %Y}"
-
-    def years_before(self, number: int) -> Period:
-        return Period(_months_after(self.since, -12 * number), _months_after(self.until, -12 * number))
-
-    def months(self) -> list[Period]:
-        """The calendar months that it touches, the first and the last as far as they lie in it."""
-        found = []
-        begin = self.since
-        while begin < self.until:
-            end = min(_months_after(begin.replace(day=1), 1), self.until)
-            found.append(Period(begin, end))
-            begin = end
-        return found
-
-
-def last_whole(kind: Kind, today: date) -> Period:
-    """The last month, quarter or year (from April) that has ended."""
-    length = {Kind.ANNUAL: 12, Kind.QUARTERLY: 3, Kind.MONTHLY: 1}[kind]
-    begin = date(today.year - 2, 4, 1)
-    while _months_after(begin, 2 * length) <= today:
-        begin = _months_after(begin, length)
-    return Period(begin, _months_after(begin, length))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,48 +104,10 @@ def make(
         authority=authority,
         service=service,
         is_published=publish,
-        tables=_for_publication(tables) if publish else tables,
+        tables=for_publication(tables) if publish else tables,
         compared=compared,
         faults=faults,
     )
-
-
-def _for_publication(tables: Sequence[Table]) -> tuple[Table, ...]:
-    """The tables without what tells who is meant, in any of them or by laying one beside another.
-
-    Left out are those that count the same again by another cut (quarters, source by sector, sub-sectors, sectors that seldom
-    bring anything, all contacts beside referrals), and, where the number of referrals cannot be shown, whatever counts
-    referrals again. A month that one table hides is hidden in all.
-    """
-    shown = [table for table in tables if table.id not in _SPLIT_ANEW]
-    decisions = published(next(table for table in shown if table.id == "decisions"))
-    if any(isinstance(value, Hidden) for value in decisions.rows[0].values):
-        shown = [table for table in shown if table.id not in _COUNT_REFERRALS]
-    months: frozenset[str] = frozenset()
-    by_month = [table for table in shown if table.id in _BY_MONTH]
-    while (found := frozenset().union(*(hides(published(table, besides=months)) for table in by_month))) != months:
-        months = months | found
-    return tuple(published(table, besides=months if table.id in _BY_MONTH else ()) for table in shown)
-
-
-_SPLIT_ANEW = frozenset(
-    {"contacts_by_quarter", "source_by_sector", "sub_sectors", "seldom", "concluded_all", "concluded_share"}
-)
-_COUNT_REFERRALS = frozenset(
-    {
-        *(
-            "threshold",
-            "outcomes",
-            "concluded_referrals",
-            "concluded_share",
-            "criteria",
-            "agreement",
-            "employer_actions",
-        ),
-        "meeting_in_time",
-    }
-)
-_BY_MONTH = frozenset({"contacts_by_month", "decision_in_time", "advice_in_time", "meeting_in_time"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +129,7 @@ class _Clock:
         limit = self._known.get((moment, number))
         if limit is None:
             wall = self.calendar.wall_clock(moment)
-            limit = self.calendar.instant_at(_months_after(wall.date(), number), wall.time())
+            limit = self.calendar.instant_at(months_after(wall.date(), number), wall.time())
             self._known[moment, number] = limit
         return limit
 
@@ -319,7 +231,7 @@ class _Figures:
         quarters = []
         begin = period.since
         while begin < period.until:
-            end = min(_months_after(begin, 3), period.until)
+            end = min(months_after(begin, 3), period.until)
             quarters.append(Period(begin, end))
             begin = end
         return self._by_time("contacts_by_quarter", "Contacts by quarter", quarters, "Quarter", 3)
@@ -732,9 +644,3 @@ _INITIALS = frozenset({"nspcc"})
 
 def _labels(codes: Iterable[StrEnum]) -> list[tuple[str, str]]:
     return [(code.value, getattr(code, "label", None) or _words(code)) for code in codes]
-
-
-def _months_after(day: date, number: int) -> date:
-    """The same day of a later (or earlier) month, or its last where it has none."""
-    year, month0 = divmod(day.year * 12 + day.month - 1 + number, 12)
-    return date(year, month0 + 1, min(day.day, months.monthrange(year, month0 + 1)[1]))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from acceptance.slack_desk import settings_for
 from fakes import sample_cases as cases
 from fakes.fake_slack import ALEX, DUTY, FakeSlack
-from intake_bot.casework.desk import Actor, DeliveryFailed, Notice, NoticeKind, Posted
+from intake_bot.casework.desk import Actor, DeliveryFailed, Listed, Notice, NoticeKind, Posted
 from intake_bot.casework.vocabulary import Status
 from intake_bot.slack.desk import SlackDesk
 
@@ -123,6 +124,40 @@ class TestFailures:
         failed = await failure_of(desk.update_card(cases.card(), Posted("terminal", "POST1")))
         assert failed.permanent
         assert slack.called("chat.update") == []
+
+
+async def test_a_digest_is_numbers_and_references_and_the_week_calls_the_managers(slack):
+    desk = SlackDesk(replace(settings_for(slack), managers=frozenset({ALEX})))
+    listed = (Listed("LADO-26-7QK3M", "triage", cases.DUE),)
+    figures = (
+        ("new", 2),
+        ("unclaimed", 1),
+        ("due_today", 1),
+        ("overdue", 0),
+        ("waiting", 0),
+        ("parked", 0),
+        ("unfiled", 0),
+    )
+    await desk.post_notice(Notice(NoticeKind.DIGEST, figures=figures, listed=listed), "D1", look_first=False)
+    week = (
+        ("received", 5),
+        ("decided", 4),
+        ("concluded", 1),
+        ("met:triage", 3),
+        ("missed:triage", 1),
+        ("open", 9),
+        ("overdue", 1),
+    )
+    await desk.post_notice(
+        Notice(NoticeKind.WEEK, to="manager", due_at=cases.RECEIVED, figures=week, late=True), "W1", look_first=False
+    )
+    said = [message["text"] for message in slack.messages()]
+    assert "2 new since the office closed, 1 unclaimed, 1 due today, 0 overdue" in said[0]
+    assert "LADO-26-7QK3M: First response and decision" in said[0]
+    assert "5 received, 4 decided, 1 concluded; open now 9, of these overdue 1. (This comes late.)" in said[1]
+    assert "First response and decision: 3 of 4 in time" in said[1]
+    assert f"<@{ALEX}>" in json.dumps(slack.messages()[1]["blocks"])
+    assert f"<@{ALEX}>" not in json.dumps(slack.messages()[0]["blocks"])
 
 
 async def test_an_officer_is_told_alone_and_literally(slack, desk):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import email
+import email.policy
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -209,4 +212,43 @@ def test_slack_being_down_stops_nothing_but_slack(tmp_path: Path) -> None:
     assert service.send(mail())[0] == 250
     wait_until(lambda: len(house.letters()) == 1)
     assert house.json("status")[0]["outbox"] == 1
+    service.stop()
+
+
+def test_a_question_is_chased_by_mail_the_morning_is_told_in_slack_and_an_answer_ends_it(
+    slack: SlackProcess, tmp_path: Path
+) -> None:
+    house = house_with(slack, tmp_path, triage_enabled="false")
+    service = house.serve().ready()
+    assert service.send(mail(ALLEGATION))[0] == 250
+    wait_for_card(slack, service)
+    reference = the_case(house)["case"]
+    house.run_here("ask", reference, "--yes", "--by", "Amina", stdin="Please send the tamarisk log.")
+    service.settle()
+    service.stop()
+
+    def chasers() -> list[dict[str, Any]]:
+        return [one for one in the_case(house)["reminders"] if one["deadline"] == "action"]
+
+    first = datetime.fromisoformat(chasers()[0]["due_at"]) + timedelta(seconds=30)
+    before = len(house.letters())
+    house.run_here("tick", "--now", first.isoformat(), "--json")
+    (raw,) = house.letters()[before:]
+    letter = email.message_from_bytes(raw, policy=email.policy.default)
+    assert (letter["Auto-Submitted"], reference in letter["Subject"]) == ("auto-generated", True)
+    assert (CANARY in raw.decode(), "tamarisk" in raw.decode()) == (False, False)
+    (morning,) = [message for message in slack.do("messages", channel=DUTY) if "This morning:" in message["text"]]
+    assert (reference in json.dumps(morning), CANARY in json.dumps(morning)) == (True, False)
+    # As at the same time again: nothing.
+    house.run_here("tick", "--now", first.isoformat(), "--json")
+    assert len(house.letters()) == before + 1
+
+    service = house.serve().ready()
+    answer = mail(
+        "Here it is.", message_id="<answer@brookfield.example>", headers={"In-Reply-To": letter["Message-ID"]}
+    )
+    assert service.send(answer)[0] == 250
+    service.settle()
+    assert "waiting" not in {one["state"] for one in chasers()}
+    assert [one["cancelled_because"] for one in chasers()][-1] == "answered"
     service.stop()

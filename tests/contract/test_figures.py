@@ -24,12 +24,13 @@ from intake_bot.casework.desk import Actor
 from intake_bot.casework.practice import Practice
 from intake_bot.house import House
 from intake_bot.reports import documents, export, figures, tracker
-from intake_bot.reports.figures import Kind, Period, Report
+from intake_bot.reports.figures import Report
+from intake_bot.reports.periods import Kind, Period
 from intake_bot.reports.tables import HIDDEN
 from intake_bot.settings import Settings
 from intake_bot.simulation import NotEmpty, simulate
 from storage.engine import Database
-from storage.tables import Case, Outgoing
+from storage.tables import SIMULATED, Case, Meta, Outgoing
 from storage.verify import faults
 
 GOLDEN = Path(__file__).with_name("golden") / "annual-2025.json"
@@ -62,6 +63,8 @@ def report(house: House, kind: Kind = Kind.ANNUAL, *, compare: int = 1, publish:
 def test_a_simulated_year_reconciles_is_the_same_again_and_sends_nothing(house: House, tmp_path: Path) -> None:
     done = simulate(house, year=2025, contacts=CONTACTS, seed=7)
     assert (done.contacts, done.since, done.until) == (CONTACTS, YEAR.since, YEAR.until)
+    with house.database.read() as session:
+        assert session.get(Meta, SIMULATED) is not None
     with pytest.raises(NotEmpty):
         simulate(house, year=2025, contacts=1)
     made = report(house)

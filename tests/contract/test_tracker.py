@@ -21,7 +21,8 @@ from intake_bot.casework.desk import Actor
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import CaseOutcome, DecisionKind, Source
 from intake_bot.reports import figures, tracker
-from intake_bot.reports.figures import Kind, Period, Report
+from intake_bot.reports.figures import Report
+from intake_bot.reports.periods import Kind, Period
 from intake_bot.reports.tracker import NotATracker, Refusal, Sheet
 from storage.engine import Database
 from storage.tables import Case

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intake_bot.reports.figures import Kind, Period, last_whole
-from intake_bot.reports.tables import HIDDEN, Row, Table, hides, published, share
+from intake_bot.reports.periods import Kind, Period, last_whole
+from intake_bot.reports.publishing import hides, published
+from intake_bot.reports.tables import HIDDEN, Row, Table, share
 
 
 def one_column(*numbers: int) -> Table:
