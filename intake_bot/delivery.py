@@ -86,8 +86,8 @@ class DeliveryWorker:
     async def _deliver(self, parcel: Parcel) -> Posted | None:
         match parcel.kind:
             case Kind.CHASER:
-                # While the relay was away somebody may have answered, or the case have been closed.
-                if not await asyncio.to_thread(self._still_owed, parcel):
+                # While the relay was away somebody may have answered, or a case have been closed.
+                if not await asyncio.to_thread(self._is_true_still, parcel):
                     raise _Pointless
                 await self._send_mail(parcel)
                 return None
@@ -146,9 +146,15 @@ class DeliveryWorker:
         sender = self.practice.bounce_address(tag) if tag is not None else parcel.content["reply_to"]
         await self.post.send(raw, name=parcel.id, envelope_from=sender, to=parcel.content["to"])
 
-    def _still_owed(self, parcel: Parcel) -> bool:
-        with self.database.read() as session:
-            return chasing.still_owed(session, parcel.content.get("actions", ()))
+    def _is_true_still(self, parcel: Parcel) -> bool:
+        """Whether all that a chaser speaks of is owed. If not it does not go, and the rest comes again in another."""
+        actions = set(parcel.content.get("actions", ()))
+        with self.database.write() as session:
+            owed = chasing.still_owed(session, sorted(actions))
+            if owed == actions:
+                return bool(actions)
+            chasing.withdraw(session, self.practice, owed, now=self.clock())
+        return False
 
     def _original(self, raw_id: str) -> bytes:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,7 +64,8 @@ def import_(
     mapping = mapping or file.with_name(f"{file.name}.map.toml")
     with opened_house(config, data, keys_ahead=SERVICE_KEYS_AHEAD) as house:
         sheet = _read(file)
-        calendar = house.practice.calendar
+        calendar, vault = house.practice.calendar, house.practice.vault
+        blind = partial(vault.blind, "tracker")
         if guess:
             proposed = tracker.guess(sheet)
             if mapping.exists():
@@ -71,7 +73,7 @@ def import_(
             mapping.write_text(tracker.mapping_toml(proposed, sheet), encoding="utf-8")
             if "received" not in proposed.columns:
                 failed(f"{mapping}: no column tells the day on which a contact came; name it there")
-            fit, refused = _sorted(tracker.rows(sheet, proposed, calendar, now))
+            fit, refused = _sorted(tracker.rows(sheet, proposed, calendar, now, blind))
             _preview(sheet, fit, refused, [f"{name}: {value}" for name, value in tracker.unmapped(proposed)])
             print(f"look through {mapping}, then: intake-bot import {file} --map {mapping}")
             return
@@ -83,7 +85,7 @@ def import_(
             wrong(f"{mapping}: {fault.strerror}")
         except tracker.NotATracker as problem:
             wrong(f"{mapping}: {problem}")
-        fit, refused = _sorted(tracker.rows(sheet, meaning, calendar, now))
+        fit, refused = _sorted(tracker.rows(sheet, meaning, calendar, now, blind))
         with house.database.write() as session:
             there = {
                 reference

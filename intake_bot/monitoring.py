@@ -157,9 +157,10 @@ def _gauges(session: Session, now: datetime, ping: datetime | None) -> Iterator[
     yield one("unfiled", "Messages without a case", count(Message, col(Message.case_id).is_(None)))
     yield one("cases_open", "Cases that are not closed", count(Case, col(Case.status).not_in(CLOSED)))
     yield one("cases_unclaimed", "Cases that nobody has taken", count(Case, col(Case.status) == Status.NEW))
-    pending = (col(Deadline.state) == DeadlineState.RUNNING, col(Deadline.due_at) <= now + AT_RISK)
+    goes_on = col(Deadline.case_id).in_(select(Case.id).where(col(Case.status).not_in(CLOSED)))
+    pending = (col(Deadline.state) == DeadlineState.RUNNING, col(Deadline.due_at) <= now + AT_RISK, goes_on)
     yield one("targets_at_risk", f"Targets due within {AT_RISK.seconds // 3600} hours", count(Deadline, *pending))
-    missed = (col(Deadline.state) == DeadlineState.MISSED, col(Deadline.met_at).is_(None))
+    missed = (col(Deadline.state) == DeadlineState.MISSED, col(Deadline.met_at).is_(None), goes_on)
     yield one("targets_missed_open", "Targets that are missed and not met since", count(Deadline, *missed))
     yield one(
         "first_responses_missed_open",

@@ -338,17 +338,20 @@ class Service:
         await asyncio.to_thread(self._keep_house)
 
     def _keep_house(self) -> None:
-        self._sign_heads()
-        self._purge_due()
+        """Each by itself: nothing that is to be destroyed waits for figures, nor the audit for either."""
+        for step in (self._sign_heads, self._purge_due, self._destroy, self._tell_of_stuck, self._write_dataset):
+            try:
+                step()
+            except Exception:  # the next look tries it again
+                log.exception("a step of keeping house failed")
+
+    def _destroy(self) -> None:
         # Also forgets what other processes have destroyed.
         if shredding.finish(self.house.database, self.house.keys, now=self.clock()):
             try:
                 backup_job.note_destroyed(self.house)
             except BackupProblem as problem:
                 log.error("the list of destroyed keys: %s", problem)
-        # Last, and each by itself: nothing that is to be destroyed waits for figures.
-        self._tell_of_stuck()
-        self._write_dataset()
 
     def _tell_of_stuck(self) -> None:
         """Tell the desk, once an hour, of what has waited too long at two looks running: a start has its backlog at one."""
@@ -367,11 +370,10 @@ class Service:
         """Tried each time until it is written; what keeps it from being so is said once."""
         try:
             written = dataset_job.write_due(self.house, now=self.clock())
-        except Exception as fault:  # whatever it is, it stays with the figures
-            said = (fault.strerror or "") if isinstance(fault, OSError) else type(fault).__name__
-            if self._dataset_fault != said:
-                log.error("the month's dataset cannot be written: %s", said)
-            self._dataset_fault = said
+        except OSError as fault:
+            if self._dataset_fault != fault.strerror:
+                log.error("the month's dataset cannot be written: %s", fault.strerror)
+            self._dataset_fault = fault.strerror
         else:
             self._dataset_fault = None
             if written is not None:
@@ -515,13 +517,20 @@ def sweep(house: House, *, now: datetime, queued_at: datetime | None = None) -> 
         with house.database.write() as session:
             missed = reminders.mark_missed(session, house.practice, now=now, queued_at=queued_at)
             batch = reminders.send_due(session, house.practice, now=now, queued_at=queued_at)
+        sent += batch
+        if max(missed, len(batch)) < reminders.BATCH:
+            break
+    while True:
         with house.database.write() as session:
             chased = chasing.send_due(session, house.practice, now=now, queued_at=queued_at)
-        sent += [*batch, *chased.sent]
-        if max(missed, len(batch), chased.rows) < reminders.BATCH:
+        sent += chased.sent
+        if chased.rows < reminders.BATCH:
             break
-    with house.database.write() as session:
-        digest.post_due(session, house.practice, now=now, queued_at=queued_at)
+    try:
+        with house.database.write() as session:
+            digest.post_due(session, house.practice, now=now, queued_at=queued_at)
+    except Exception:  # what was sent is sent, and is told
+        log.exception("a digest could not be made")
     return sent
 
 

@@ -7,13 +7,13 @@ never what it is that somebody owes. Nobody has more than one on a day: a key in
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from functools import partial
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -27,9 +27,10 @@ from intake_bot.casework.reminders import BATCH, LATE_AFTER, Sent
 from intake_bot.casework.retention import add_note
 from intake_bot.casework.vocabulary import CLOSED, ActionState, Owner, ReminderState, Status
 from storage import audit, outbox
+from storage.claims import LEASED, WAITING
 from storage.ids import new_id
 from storage.outbox import Kind, Via
-from storage.tables import Action, Case, Chaser, Message, Participant
+from storage.tables import Action, Case, Chaser, Message, Outgoing, Participant
 from storage.vault import UNOPENABLE, Place
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ def start(session: Session, practice: Practice, action: Action, *, now: datetime
             due_at=at,
             state=ReminderState.WAITING,
         )
-        if row.state == ReminderState.CANCELLED:
+        if row.state == ReminderState.CANCELLED and row.cancelled_because not in _ENDED:
             row.state, row.cancelled_because = ReminderState.WAITING, None
             row.due_at = at
         session.add(row)
@@ -112,7 +113,10 @@ def start_all(session: Session, practice: Practice, case: Case, *, now: datetime
 
 
 BY_HAND, ANSWERED = "by_hand", "answered"
+NO_ADDRESS, NOT_RENDERABLE, FAULT = "no_address", "not_renderable", "fault"
 _FOR_GOOD = frozenset({BY_HAND, ANSWERED})
+_ENDED = _FOR_GOOD | {NO_ADDRESS, NOT_RENDERABLE, FAULT, ChaserKind.TELEPHONE.value}
+"""What a case that goes on does not take up again: a pause and the like pass, these do not."""
 
 
 def stop_action(session: Session, action: Action, *, because: str) -> int:
@@ -175,14 +179,16 @@ def send_due(
             # A restricted case is named in no letter that is kept on another. The second goes on the next day.
             alone = case.id if case.restricted else ""
             letters.setdefault((chaser.address_key, alone), []).append((chaser, action, case))
-    # In an order of its own, so that two nodes do not wait for each other.
-    for (address_key, _), owed in sorted(letters.items(), key=lambda one: one[0]):
+    # By address, so that two nodes do not wait for each other; of one person's the oldest first, so that each has its day.
+    for (address_key, _), owed in sorted(
+        letters.items(), key=lambda one: (one[0][0], min(row[0].id for row in one[1]))
+    ):
         sweep.each(owed, partial(sweep.write, address_key, owed))
     return Swept(sweep.sent, len(rows))
 
 
-def still_owed(session: Session, action_ids: Sequence[str]) -> bool:
-    """Whether anything of this is open still, on a case that goes on, and neither answered nor stopped by hand."""
+def still_owed(session: Session, action_ids: Sequence[str]) -> set[str]:
+    """What of this is open still, on a case that goes on, and neither answered nor stopped by hand."""
     ended = select(Chaser.action_id).where(
         col(Chaser.action_id).in_(action_ids), col(Chaser.cancelled_because).in_((ANSWERED, BY_HAND))
     )
@@ -196,7 +202,22 @@ def still_owed(session: Session, action_ids: Sequence[str]) -> bool:
             col(Action.id).not_in(ended),
         )
     )
-    return session.exec(owed).first() is not None
+    return set(session.exec(owed).all())
+
+
+def withdraw(session: Session, practice: Practice, action_ids: Collection[str], *, now: datetime) -> None:
+    """A letter does not go after all: of what is owed still, the chaser comes again when the office opens next."""
+    for action_id in action_ids:
+        last = session.exec(
+            select(Chaser)
+            .where(col(Chaser.action_id) == action_id, col(Chaser.sent_at).is_not(None))
+            .order_by(col(Chaser.sent_at).desc(), col(Chaser.due_at).desc())
+            .limit(1)
+            .with_for_update()
+        ).first()
+        if last is not None and last.kind != ChaserKind.TELEPHONE:
+            last.state, last.sent_at, last.due_at = ReminderState.WAITING, None, practice.calendar.next_opening(now)
+            session.add(last)
 
 
 _Row = tuple[Chaser, Action, Case]
@@ -218,7 +239,7 @@ class _Sweep:
         try:
             with self.session.begin_nested():
                 send()
-        except SQLAlchemyError:  # the database's, and passing: everything waits for the next look
+        except (OperationalError, InterfaceError):  # the database's, and passing: everything waits for the next look
             raise
         except Exception:  # whatever it is, it must not keep every other reminder from going out
             log.exception("a chaser could not be made")
@@ -231,10 +252,13 @@ class _Sweep:
                     self.each(some, partial(self.write, some[0][0].address_key or "", some))
                 return
             for chaser, _, _ in rows:
-                chaser.state, chaser.cancelled_because = ReminderState.CANCELLED, "fault"
+                chaser.state, chaser.cancelled_because = ReminderState.CANCELLED, FAULT
                 self.session.add(chaser)
-            _, action, case = rows[0]
-            self._post(NoticeKind.TELEPHONE, rows[0][0], action, case, code="fault")
+            chaser, _, case = rows[0]
+            # As little as can be said: whatever was at fault may be in the rest.
+            notice = Notice(NoticeKind.TELEPHONE, reference=case.reference, code=FAULT)
+            key = f"chaser:{chaser.id}"
+            desk_queue.post_notice(self.session, self.practice, notice, key=key, now=self.queued_at, case_id=case.id)
 
     def tell_desk(self, chaser: Chaser, action: Action, case: Case) -> None:
         """Remind the desk of what somebody owes who is not written to."""
@@ -249,14 +273,18 @@ class _Sweep:
         practice, now = self.practice, self.now
         address = self._address(address_key, owed[0])
         if address is None or not practice.advice.can_write_to(address):
-            self._give_up(owed, "no_address")
+            self._give_up(owed, NO_ADDRESS)
             return
         today = practice.calendar.local(now).date()
+        if self._waits(address_key):
+            # The relay is away: what has come together by then is one letter, and not one for each day.
+            self._put_off(owed, today)
+            return
         try:
             letter = practice.letters.chaser([self._owed(action, case) for action, case in _each_once(owed)])
         except LetterProblem:
             # Every template is tried at the start, so this is a very odd one. The others go on; somebody must telephone.
-            self._give_up(owed, "not_renderable")
+            self._give_up(owed, NOT_RENDERABLE)
             return
         _, action, case = owed[0]
         message_id = new_id(now)
@@ -289,10 +317,7 @@ class _Sweep:
             content=content,
         )
         if letter_id is None:
-            following = practice.calendar.working_day_after(today)
-            for chaser, _, _ in owed:
-                chaser.due_at = practice.calendar.instant_at(following, practice.calendar.opens)
-                self.session.add(chaser)
+            self._put_off(owed, today)
             return
         self.session.add(message_of(practice, case, letter, message_id=message_id, to=address, now=now))
         for row in owed:
@@ -307,13 +332,28 @@ class _Sweep:
             )
             self._mark(*row, key)
 
+    def _waits(self, address_key: str) -> bool:
+        """Whether a letter to them has not left yet."""
+        there = select(Outgoing.id).where(
+            col(Outgoing.address_key) == address_key,
+            col(Outgoing.kind) == Kind.CHASER,
+            col(Outgoing.state).in_((WAITING, LEASED)),
+        )
+        return self.session.exec(there).first() is not None
+
+    def _put_off(self, owed: Sequence[_Row], today: date) -> None:
+        """To the next office day."""
+        calendar = self.practice.calendar
+        for chaser, _, _ in owed:
+            chaser.due_at = calendar.instant_at(calendar.working_day_after(today), calendar.opens)
+            self.session.add(chaser)
+
     def _give_up(self, owed: Sequence[_Row], why: str) -> None:
         """No letter can go: nothing more is tried, and somebody must telephone, once for each action."""
         for action, case in _each_once(owed):
             stop_action(self.session, action, because=why)
-            if case.purged_at is None:
-                chaser = next(chaser for chaser, of, _ in owed if of.id == action.id)
-                self._task(chaser, action, case, why)
+            chaser = next(chaser for chaser, of, _ in owed if of.id == action.id)
+            self._task(chaser, action, case, why)
 
     def _task(self, chaser: Chaser, action: Action, case: Case, why: str) -> str:
         session, practice, now = self.session, self.practice, self.now
@@ -409,15 +449,20 @@ _TELEPHONE = "Telephone them: what they owe has not come, and letters have done 
 
 
 def _stop(session: Session, chasers: SelectOfScalar[Chaser], because: str) -> int:
-    """End what waits; where it ends for good, also what something passing (a pause, a conclusion) has ended before."""
-    states = (ReminderState.WAITING, ReminderState.CANCELLED) if because in _FOR_GOOD else (ReminderState.WAITING,)
+    """End what waits. What ends it for good is marked on the others too, so that nothing plans them anew.
+
+    On one that was sent the mark says that its letter need not go, if it still waits for the relay.
+    """
+    for_good = because in _FOR_GOOD
     ended = [
         row
-        for row in session.exec(chasers.where(col(Chaser.state).in_(states)).with_for_update()).all()
-        if row.cancelled_because not in _FOR_GOOD
+        for row in session.exec(chasers.with_for_update()).all()
+        if row.state == ReminderState.WAITING or (for_good and row.cancelled_because not in _FOR_GOOD)
     ]
     for row in ended:
-        row.state, row.cancelled_because = ReminderState.CANCELLED, because
+        if row.sent_at is None:
+            row.state = ReminderState.CANCELLED
+        row.cancelled_because = because
         session.add(row)
     return len(ended)
 

@@ -15,6 +15,7 @@ from sqlmodel import Session, col, func, select
 from intake_bot.casework import desk_queue
 from intake_bot.casework.calendar import MIDNIGHT
 from intake_bot.casework.desk import SYSTEM, Listed, Notice, NoticeKind
+from intake_bot.casework.imported import CHANNEL
 from intake_bot.casework.plan import Recipient
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.queue import Overview, Which, overview, queued
@@ -55,8 +56,9 @@ def post_due(session: Session, practice: Practice, *, now: datetime, queued_at: 
 
 
 def _anything_before(session: Session, moment: datetime) -> bool:
-    """Whoever begins with the program at noon has missed no digest."""
-    return session.exec(select(Case.id).where(col(Case.received_at) < moment).limit(1)).first() is not None
+    """Whoever begins with the program at noon has missed no digest; what came from the tracker was before its time."""
+    before = select(Case.id).where(col(Case.received_at) < moment, col(Case.channel) != CHANNEL)
+    return session.exec(before.limit(1)).first() is not None
 
 
 def _today_at(practice: Practice, now: datetime) -> datetime | None:

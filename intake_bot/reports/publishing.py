@@ -18,10 +18,21 @@ def for_publication(tables: Sequence[Table]) -> tuple[Table, ...]:
     bring anything, all contacts beside referrals), and, where the number of referrals cannot be shown, whatever counts
     referrals again. A month that one table hides is hidden in all.
     """
-    shown = [table for table in tables if table.id not in _SPLIT_ANEW]
-    decisions = published(next(table for table in shown if table.id == "decisions"))
+    by_name = {table.id: table for table in tables}
+    decisions = published(by_name["decisions"])
+    left_out = set(_SPLIT_ANEW)
+    if hides(decisions):
+        left_out |= _COUNT_DECISIONS
     if any(isinstance(value, Hidden) for value in decisions.rows[0].values):
-        shown = [table for table in shown if table.id not in _COUNT_REFERRALS]
+        left_out |= _COUNT_REFERRALS
+    # Of referrals those that are concluded: what is left of all is what is not.
+    concluded = by_name["employer_actions"].total
+    if concluded is not None and any(
+        0 < number(referrals) - number(done) < LEAST
+        for referrals, done in zip(by_name["decisions"].rows[0].values, concluded.values, strict=True)
+    ):
+        left_out.add("employer_actions")
+    shown = [table for table in tables if table.id not in left_out]
     months: frozenset[str] = frozenset()
     by_month = [table for table in shown if table.id in _BY_MONTH]
     while (found := frozenset().union(*(hides(published(table, besides=months)) for table in by_month))) != months:
@@ -32,20 +43,8 @@ def for_publication(tables: Sequence[Table]) -> tuple[Table, ...]:
 _SPLIT_ANEW = frozenset(
     {"contacts_by_quarter", "source_by_sector", "sub_sectors", "seldom", "concluded_all", "concluded_share"}
 )
-_COUNT_REFERRALS = frozenset(
-    {
-        *(
-            "threshold",
-            "outcomes",
-            "concluded_referrals",
-            "concluded_share",
-            "criteria",
-            "agreement",
-            "employer_actions",
-        ),
-        "meeting_in_time",
-    }
-)
+_COUNT_DECISIONS = frozenset({"threshold", "agreement"})
+_COUNT_REFERRALS = frozenset({"outcomes", "concluded_referrals", "criteria", "employer_actions", "meeting_in_time"})
 _BY_MONTH = frozenset({"contacts_by_month", "decision_in_time", "advice_in_time", "meeting_in_time"})
 
 
@@ -106,7 +105,9 @@ def _folded(table: Table, least: int) -> Table:
     ]
     if not rare or table.shares:
         return table
-    together = Row("Other", tuple(sum(number(row.values[at]) for row in rare) for at in range(len(table.head) - 1)))
+    together = Row(
+        "Other, rarer", tuple(sum(number(row.values[at]) for row in rare) for at in range(len(table.head) - 1))
+    )
     return replace(table, rows=(*(row for row in table.rows if row not in rare), together))
 
 

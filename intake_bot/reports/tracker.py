@@ -12,8 +12,8 @@ import re
 import tomllib
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from enum import Enum
 from pathlib import Path
@@ -315,8 +315,11 @@ def mapping_from(path: Path, sheet: Sheet) -> Meaning:
     return Meaning(columns, lowered)
 
 
-def rows(sheet: Sheet, mapping: Meaning, calendar: WorkingCalendar, now: datetime) -> Iterator[Past | Refusal]:
-    """Each row as a consultation, or why it is none."""
+def rows(
+    sheet: Sheet, mapping: Meaning, calendar: WorkingCalendar, now: datetime, blind: Callable[[str], str]
+) -> Iterator[Past | Refusal]:
+    """Each row as a consultation, or why it is none. ``blind`` is a keyed hash, for references that may hold a name."""
+    shared = _shared_words(sheet, mapping)
     places = {name: sheet.heads.index(head) for name, head in mapping.columns.items()}
     seen: dict[str, int] = {}
     for number, row in sheet.rows:
@@ -326,6 +329,7 @@ def rows(sheet: Sheet, mapping: Meaning, calendar: WorkingCalendar, now: datetim
             continue
         try:
             past = _past(cells, row, mapping, calendar, now)
+            past = replace(past, reference=_reference(_text(cells.get("reference")), row, shared, blind))
         except ValueError as fault:
             yield Refusal(number, str(fault))
             continue
@@ -363,7 +367,7 @@ def _past(
     if decision is None and outcome is not None:
         decision = DecisionKind.REFERRAL
     return Past(
-        reference=_reference(_text(cells.get("reference")), row),
+        reference="",
         received_at=received,
         organisation=_text(cells.get("organisation"))[:200] or None,
         sector=_text(cells.get("sector"))[:64] or None,
@@ -383,16 +387,32 @@ def _past(
     )
 
 
-def _reference(text: str, row: Sequence[Any]) -> str:
-    """The tracker's own, marked as such; without one, or with one that cannot be a reference, one of the row's content."""
-    if _CODE.fullmatch(text) and not re.search(r"[A-Za-z]{5}", text):
+def _reference(text: str, row: Sequence[Any], shared: frozenset[str], blind: Callable[[str], str]) -> str:
+    """The tracker's own, marked as such. One that may hold a name, or none, becomes a code: the same for the same reference.
+
+    References stand in notices and letters. Letters in one are trusted singly, or as a word that most references share.
+    """
+    words = {word.lower() for word in _WORDS.findall(text)}
+    if _CODE.fullmatch(text) and words <= shared:
         return f"{PREFIX}{text}"
-    words = "\x1f".join(map(_text, row))
-    return f"{PREFIX}{hashlib.sha256(words.encode()).hexdigest()[:12].upper()}"
+    told = text or "\x1f".join(map(_text, row))
+    return f"{PREFIX}{blind(told)[:12].upper()}"
 
 
+def _shared_words(sheet: Sheet, mapping: Meaning) -> frozenset[str]:
+    """Words of letters that more than half of the references have, and no fewer than five: a prefix, and no name."""
+    head = mapping.columns.get("reference")
+    if head is None:
+        return frozenset()
+    at = sheet.heads.index(head)
+    texts = [text for _, row in sheet.rows if (text := _text(row[at]))]
+    count = Counter(word for text in texts for word in {word.lower() for word in _WORDS.findall(text)})
+    return frozenset(word for word, times in count.items() if times >= _ENOUGH and times * 2 > len(texts))
+
+
+_ENOUGH = 5
 _CODE = re.compile(r"(?=.*\d)[A-Za-z0-9/._-]{1,28}")
-"""What a reference looks like. References stand in notices and letters: one that may hold a name does not become one."""
+_WORDS = re.compile(r"[A-Za-z]{2,}")
 
 
 def _code(name: str, cells: Mapping[str, Any], mapping: Meaning) -> Any:

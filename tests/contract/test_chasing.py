@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from contract.test_acts import WORDS, done, refused
 from contract.test_casework import AMINA, FRIDAY_1640, Desk, desk, referral
-from intake_bot.casework import chasing, desk_queue, digest, reminders, views
+from intake_bot.casework import chasing, desk_queue, digest, imported, reminders, views
 from intake_bot.casework.acts import (
     Advise,
     CloseAction,
@@ -172,6 +172,7 @@ def test_one_person_has_one_letter_a_day_about_all_that_they_owe(desk: Desk) -> 
     done(desk, RecordAction(first, AMINA, Owner.OTHER, MONDAY - days(1), WORDS, DSL), now=NINE - timedelta(hours=1))
     assert sweep(desk, NINE + timedelta(minutes=1)) == []
     assert planned(desk, first).count(("at", "2026-12-01T09:00:00Z", "waiting")) == 2
+    left(desk)
     assert sweep(desk, NINE + days(1)) == [("at", "sent")] * 5
     assert [letter.content["to"] for letter in letters(desk)].count(DSL) == 2
 
@@ -189,6 +190,7 @@ def test_three_letters_unanswered_become_a_task_to_telephone(desk: Desk) -> None
     case_id = owed(desk, FRIDAY_1640 + days(7))
     for day in (6, 7, 11):
         sweep(desk, FRIDAY_1640 + days(day))
+        left(desk)
     assert len(letters(desk)) == 3
     assert "it was due by Friday 4 December" in letters(desk)[-1].content["text"]
     assert sweep(desk, FRIDAY_1640 + days(13)) == [("telephone", "late")]
@@ -316,15 +318,69 @@ def test_a_fault_in_one_is_undone_and_said_and_the_others_go_on(desk: Desk, monk
     assert planned(desk, case_id)[0][2] == "cancelled"
 
 
-def test_a_letter_that_was_answered_while_it_waited_does_not_go(desk: Desk) -> None:
+def left(desk: Desk) -> None:
+    """The relay has taken what waits."""
+    with desk.database.write() as session:
+        for row in session.exec(select(Outgoing).where(col(Outgoing.kind) == Kind.CHASER)).all():
+            row.state = "done"
+            session.add(row)
+
+
+def test_the_last_letter_does_not_go_once_it_was_answered_while_it_waited(desk: Desk) -> None:
+    desk.practice = replace(desk.practice, chasers=ChaserRules(telephone_days=0))
     case_id = owed(desk, FRIDAY_1640 + days(4))
+    for day in (3, 4, 6):
+        sweep(desk, FRIDAY_1640 + days(day))
+        letter = letters(desk)[-1]
+        with desk.database.read() as session:
+            assert chasing.still_owed(session, letter.content["actions"]) == set(letter.content["actions"])
+        if day < 6:
+            left(desk)
+    answer(desk, case_id)
+    assert {state for _, _, state in planned(desk, case_id)} == {"late"}
+    with desk.database.read() as session:
+        assert chasing.still_owed(session, letter.content["actions"]) == set()
+    desk.perform(referral(case_id))
+    done(desk, PauseCase(case_id, AMINA, PauseReason.POLICE, WORDS))
+    done(desk, ResumeCase(case_id, AMINA))
+    assert "waiting" not in {state for _, _, state in planned(desk, case_id)}
+
+
+def test_while_a_letter_waits_for_the_relay_no_other_is_made(desk: Desk) -> None:
+    owed(desk, FRIDAY_1640 + days(4))
+    for day in (3, 4, 5, 6):
+        sweep(desk, FRIDAY_1640 + days(day))
+    assert len(letters(desk)) == 1
+    left(desk)
+    sweep(desk, FRIDAY_1640 + days(7))
+    assert len(letters(desk)) == 2
+
+
+def test_a_joint_letter_that_is_no_longer_true_does_not_go_and_the_rest_comes_again(desk: Desk) -> None:
+    first, second = owed(desk, FRIDAY_1640 + days(4)), owed(desk, FRIDAY_1640 + days(4))
     sweep(desk, NINE)
     (letter,) = letters(desk)
-    with desk.database.read() as session:
-        assert chasing.still_owed(session, letter.content["actions"])
-    answer(desk, case_id)
-    with desk.database.read() as session:
-        assert not chasing.still_owed(session, letter.content["actions"])
+    answer(desk, first)
+    with desk.database.write() as session:
+        still = chasing.still_owed(session, letter.content["actions"])
+        assert len(still) == 1
+        chasing.withdraw(session, desk.practice, still, now=NINE + timedelta(hours=1))
+    left(desk)
+    assert ("before", "2026-12-01T09:00:00Z", "waiting") in planned(desk, second)
+    sweep(desk, NINE + days(1))
+    assert show(desk, first)["case"] not in letters(desk)[-1].content["text"]
+    assert show(desk, second)["case"] in letters(desk)[-1].content["text"]
+
+
+def test_what_ended_in_a_task_to_telephone_is_not_taken_up_again(desk: Desk) -> None:
+    case_id = owed(desk, FRIDAY_1640 + days(4))
+    desk.practice = replace(desk.practice, advice=replace(desk.practice.advice, can_write_to=lambda _: False))
+    sweep(desk, NINE)
+    desk.perform(referral(case_id))
+    done(desk, PauseCase(case_id, AMINA, PauseReason.POLICE, WORDS))
+    done(desk, ResumeCase(case_id, AMINA))
+    sweep(desk, NINE + days(9))
+    assert [one.code for one in told(desk, NoticeKind.TELEPHONE)] == ["no_address"]
 
 
 def test_an_answer_or_a_word_by_hand_while_a_case_is_paused_holds_when_it_goes_on(desk: Desk) -> None:
@@ -351,6 +407,17 @@ def test_two_letters_about_one_thing_are_one_and_a_task_to_telephone_is_one(desk
     assert len(tasks) == 1
 
 
+def test_a_restricted_case_has_its_day_too(desk: Desk) -> None:
+    second = owed(desk, FRIDAY_1640 + days(4))
+    done(desk, Restrict(second, AMINA, (AMINA,), WORDS))
+    for number in range(3):
+        owed(desk, FRIDAY_1640 + days(4 + number))
+    for day in range(2):
+        sweep(desk, NINE + days(day))
+        left(desk)
+    assert any(show(desk, second)["case"] in letter.content["text"] for letter in letters(desk))
+
+
 def test_a_restricted_case_stands_in_no_letter_with_another(desk: Desk) -> None:
     first = owed(desk, FRIDAY_1640 + days(4))
     second = owed(desk, FRIDAY_1640 + days(4))
@@ -360,6 +427,7 @@ def test_a_restricted_case_stands_in_no_letter_with_another(desk: Desk) -> None:
     assert (show(desk, first)["case"] in letter.content["text"]) is not (
         show(desk, second)["case"] in letter.content["text"]
     )
+    left(desk)
     sweep(desk, NINE + days(1))
     assert len(letters(desk)) == 2
 
@@ -446,6 +514,12 @@ class TestDigests:
         figures = dict(told(desk, NoticeKind.WEEK)[-1].figures)
         assert (figures["met:triage"], figures["missed:triage"], figures["overdue"]) == (1, 1, 2)
         assert len(told(desk, NoticeKind.WEEK)) == 2
+
+    def test_what_came_from_the_tracker_makes_no_digest_look_missed(self, desk: Desk) -> None:
+        with desk.database.write() as session:
+            past = imported.Past(reference="OLD-1", received_at=MONDAY - days(400))
+            imported.keep(session, desk.practice, past, by=AMINA, source="t", now=MONDAY)
+        assert not self.post(desk, MONDAY)
 
     def test_whoever_begins_today_has_missed_none_and_a_setting_ends_them(self, desk: Desk) -> None:
         desk.opened(at=MONDAY)

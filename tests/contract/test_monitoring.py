@@ -8,7 +8,9 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from contract.test_casework import FRIDAY_1640, Desk, desk
+from contract.test_casework import AMINA, FRIDAY_1640, Desk, desk
+from intake_bot.casework.acts import NotAConsultation
+from intake_bot.casework.vocabulary import SetAside
 from intake_bot.monitoring import Monitoring, Times, waiting
 
 __all__ = ["desk"]
@@ -68,6 +70,15 @@ async def test_targets_at_risk_and_missed(desk: Desk) -> None:
     desk.tick(FRIDAY_1640 + monday + timedelta(minutes=1))
     found = values((await asked(desk, "metrics", after=monday + timedelta(minutes=1)))[1])
     assert (found["targets_missed_open"], found["first_responses_missed_open"], found["targets_at_risk"]) == (1, 1, 0)
+
+
+async def test_a_target_of_what_was_set_aside_is_missed_by_nobody(desk: Desk) -> None:
+    case_id = desk.opened().case_id or ""
+    later = timedelta(days=4)
+    desk.tick(FRIDAY_1640 + later)
+    assert values((await asked(desk, "metrics", after=later))[1])["first_responses_missed_open"] == 1
+    desk.perform(NotAConsultation(case_id, AMINA, SetAside.UNSOLICITED), now=FRIDAY_1640 + later)
+    assert values((await asked(desk, "metrics", after=later))[1])["first_responses_missed_open"] == 0
 
 
 async def test_health_is_the_process_and_ready_is_what_it_stands_on(

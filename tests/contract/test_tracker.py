@@ -5,6 +5,7 @@ published annual reports, whose numbers come back as they were published.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -31,6 +32,10 @@ from triage.vocabulary import Category
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 MANAGER = Actor("terminal", "Mara")
+
+
+def BLIND(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_csv(path: Path, rows: list[list[Any]], *, encoding: str = "utf-8-sig", delimiter: str = ",") -> Path:
@@ -99,7 +104,7 @@ def test_a_setting_that_is_called_total_is_no_footer_and_a_day_has_no_time(tmp_p
         ["Total", "1", "", ""],
     ]
     sheet = tracker.read(write_csv(tmp_path / "t.csv", [heads, *rows]))
-    (past,) = tracker.rows(sheet, tracker.guess(sheet), practice.calendar, NOW)
+    (past,) = tracker.rows(sheet, tracker.guess(sheet), practice.calendar, NOW, BLIND)
     assert isinstance(past, imported.Past)
     assert past.decided_at == past.received_at
     # A name is no reference.
@@ -109,8 +114,25 @@ def test_a_setting_that_is_called_total_is_no_footer_and_a_day_has_no_time(tmp_p
         tracker.guess(sheet_of()),
         practice.calendar,
         NOW.replace(hour=9),
+        BLIND,
     )
     assert [type(one) for one in today] == [imported.Past]
+
+
+@pytest.mark.parametrize("name", ["Khan/14", "Ali-2", "J.Kaur-2", "Smith, John"])
+def test_a_reference_that_may_hold_a_name_is_a_code_that_stays(name: str, practice: Practice) -> None:
+    rows = [[f"REFERRAL-{number}", "02/04/2024", "E", "School", "Physical", "Yes", ""] for number in range(6)]
+
+    def references(outcome: str) -> list[str]:
+        sheet = sheet_of(*rows, [name, "02/04/2024", "E", "School", "Physical", "Yes", outcome])
+        found = tracker.rows(sheet, tracker.guess(sheet), practice.calendar, NOW, BLIND)
+        return [one.reference for one in found if isinstance(one, imported.Past)]
+
+    before, after = references(""), references("Unfounded")
+    # The prefix that they share is no name; and a row that was corrected is the same consultation.
+    assert before[0] == "OLD-REFERRAL-0"
+    assert before == after
+    assert not any(word in before[-1] for word in ("Khan", "Ali", "Kaur", "Smith"))
 
 
 def sheet_of(*rows: list[Any]) -> Sheet:
@@ -137,7 +159,7 @@ def test_the_guess_finds_columns_and_meanings_and_can_be_read_again(tmp_path: Pa
     path = tmp_path / "map.toml"
     path.write_text(tracker.mapping_toml(guessed, sheet), encoding="utf-8")
     assert tracker.mapping_from(path, sheet) == guessed
-    first, second = tracker.rows(sheet, guessed, practice.calendar, NOW)
+    first, second = tracker.rows(sheet, guessed, practice.calendar, NOW, BLIND)
     assert isinstance(first, imported.Past)
     assert (first.decision, first.category, first.outcome, first.source) == (
         DecisionKind.REFERRAL,
@@ -165,7 +187,7 @@ def test_the_guess_finds_columns_and_meanings_and_can_be_read_again(tmp_path: Pa
 def test_a_row_that_does_not_fit_is_refused_with_its_reason(row: list[Any], why: str, practice: Practice) -> None:
     sheet = sheet_of(row)
     columns = tracker.guess(sheet_of()).columns
-    (refusal,) = tracker.rows(sheet, tracker.Meaning(columns), practice.calendar, NOW)
+    (refusal,) = tracker.rows(sheet, tracker.Meaning(columns), practice.calendar, NOW, BLIND)
     assert isinstance(refusal, Refusal)
     assert refusal.row == 2
     assert why in refusal.why
@@ -191,7 +213,7 @@ def test_a_mapping_that_cannot_be_used_says_why(tmp_path: Path, text: str) -> No
 
 def bring_in(database: Database, practice: Practice, sheet: Sheet) -> None:
     with database.write() as session:
-        for past in tracker.rows(sheet, tracker.guess(sheet), practice.calendar, NOW):
+        for past in tracker.rows(sheet, tracker.guess(sheet), practice.calendar, NOW, BLIND):
             assert isinstance(past, imported.Past)
             imported.keep(session, practice, past, by=MANAGER, source="test", now=NOW)
 

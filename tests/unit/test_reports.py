@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intake_bot.reports.periods import Kind, Period, last_whole
-from intake_bot.reports.publishing import hides, published
+from intake_bot.reports.publishing import for_publication, hides, published
 from intake_bot.reports.tables import HIDDEN, Row, Table, share
 
 
@@ -92,7 +92,7 @@ def test_what_somebody_typed_is_told_only_where_there_are_enough_of_it() -> None
     typed = frozenset({"Oakfield", "Tutors", "Brookfield", "X"})
     table = Table("t", "T", "", ("Row", "Count"), rows, Row("Total", (57,)), typed=typed)
     out = published(table)
-    assert [row.label for row in out.rows] == ["Education", "Tutors", "Brookfield", "Other"]
+    assert [row.label for row in out.rows] == ["Education", "Tutors", "Brookfield", "Other, rarer"]
     assert out.rows[-1].values == (6,)
 
 
@@ -100,6 +100,27 @@ def test_a_row_that_another_table_hides_is_hidden_here_too() -> None:
     out = published(one_column(10, 20, 30), besides={"row 1"})
     assert hidden(out) == [0, 1]
     assert hides(out) == {"row 0", "row 1"}
+
+
+def counts(name: str, head: str, **numbers: int) -> Table:
+    rows = tuple(Row(label, (number,)) for label, number in numbers.items())
+    return Table(name, name, "", (head, "Count"), rows, Row("Total", (sum(numbers.values()),)))
+
+
+def test_no_total_of_another_table_tells_what_one_hides() -> None:
+    decisions = counts("decisions", "Decision", referral=60, consultation=50, nfa=20, transferred=7, undecided=3)
+    threshold = Table(
+        "threshold", "", "", ("", "Decided", "Met", "%"), (Row("2025", (137, 60, 43.8)),), shares={2: (1, 0)}
+    )
+    agreement = counts("agreement", "", suggested=137)
+    actions = counts("employer_actions", "", training=40, dismissal=17)
+    shown = {table.id for table in for_publication([decisions, threshold, agreement, actions])}
+    # 140 less 137 would be the undecided, and 60 referrals less 57 concluded those that are not.
+    assert shown == {"decisions"}
+    plain = counts("decisions", "Decision", referral=60, consultation=50, nfa=20, transferred=0, undecided=0)
+    done = counts("employer_actions", "", training=40, dismissal=20)
+    kept = {table.id for table in for_publication([plain, threshold, agreement, done])}
+    assert kept == {"decisions", "threshold", "agreement", "employer_actions"}
 
 
 def test_periods() -> None:
