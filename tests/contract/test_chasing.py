@@ -408,7 +408,10 @@ def test_two_letters_about_one_thing_are_one_and_a_task_to_telephone_is_one(desk
 
 
 def test_a_restricted_case_has_its_day_too(desk: Desk) -> None:
-    second = owed(desk, FRIDAY_1640 + days(4))
+    second = desk.opened().case_id or ""
+    # The oldest goes first, and this is the oldest.
+    act = RecordAction(second, AMINA, Owner.EMPLOYER, FRIDAY_1640 + days(4), WORDS, DSL)
+    done(desk, act, now=FRIDAY_1640 - timedelta(hours=1))
     done(desk, Restrict(second, AMINA, (AMINA,), WORDS))
     for number in range(3):
         owed(desk, FRIDAY_1640 + days(4 + number))
