@@ -53,6 +53,7 @@ def model_train(
     out: Annotated[Path, typer.Option("--out", help="A folder for the new model.")] = Path("model"),
     base: Annotated[Path | None, typer.Option("--base", help="The encoder's published model.safetensors.")] = None,
     corpus: Annotated[Path | None, typer.Option("--corpus", help="A folder of training texts.")] = None,
+    go_on: Annotated[bool, typer.Option("--go-on", help="Go on from the present model: shorter than anew.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Only read the texts, and say how varied they are.")] = False,
 ) -> None:
     """Learn a new model from the training texts; it is kept where it beats the present one. It needs PyTorch, and hours."""
@@ -64,8 +65,8 @@ def model_train(
         if check:
             print_json(texts.statistics(texts.read(corpus or texts.CORPUS)))
             return
-        if base is None:
-            failed("--base is the file model.safetensors of all-MiniLM-L6-v2, from its publisher")
+        if (base is None) is not go_on:
+            failed("either --base, the file model.safetensors of all-MiniLM-L6-v2 from its publisher, or --go-on")
         print_json(make.train(corpus or texts.CORPUS, base, out))
     except (NotAdopted, texts.CorpusFaulty, make.BaseFaulty, OSError) as fault:
         failed(str(fault))

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from triage.suggestion import Suggestion
-from triage.vocabulary import Category, Threshold
+from triage.vocabulary import Category, Criterion, Flag, MissingDatum, Threshold
 
 SUITABILITY = "suitability"
 
@@ -53,6 +53,7 @@ def report(file: Path | None, model: Path | None = None) -> dict[str, Any]:
     Raises OSError, ValueError or KeyError where the file is unreadable or has another shape.
     """
     from triage import engine, pipeline
+    from triage.learned.suggester import LearnedSuggester
 
     loaded, rules = engine.load(model), pipeline.load()
     examples = from_corpus() if file is None else read(file)
@@ -60,10 +61,30 @@ def report(file: Path | None, model: Path | None = None) -> dict[str, Any]:
     def by_rules(example: Example) -> Suggestion:
         return rules.suggest(example.body, subject=example.subject, sender=example.sender)
 
+    others: dict[str, Callable[[Example], Labels]] = {"rules": lambda example: labels_of(by_rules(example))}
+    if isinstance(loaded, LearnedSuggester) and loaded.counts:
+        others["counting"] = lambda example: counted(loaded.counted(example.body, subject=example.subject))
     return {"version": loaded.version} | evaluate(
         examples,
         lambda example: loaded.suggest(example.body, subject=example.subject, sender=example.sender),
-        {"rules": by_rules},
+        others,
+    )
+
+
+def counted(logits: Mapping[str, Any]) -> Labels:
+    """What counting words alone says of a text: the likeliest category and threshold, and what is likelier than not."""
+    categories = [list(Category)[int(number)] for number in logits["category"].argsort()[::-1]]
+
+    def over(name: str, every: Iterable[Any]) -> list[Any]:
+        return [label for label, logit in zip(every, logits[name], strict=True) if logit > 0]
+
+    return Labels(
+        category=joined(categories[0]),
+        threshold=list(Threshold)[int(logits["threshold"].argmax())].value,
+        criteria=frozenset(int(one) for one in over("criteria", Criterion)),
+        flags=frozenset(one.value for one in over("flags", Flag)),
+        missing=frozenset(one.value for one in over("missing", MissingDatum)),
+        ranking=tuple(joined(one) for one in categories),
     )
 
 
@@ -78,7 +99,7 @@ def from_corpus() -> tuple[Example, ...]:
             body=text.body,
             sender=text.sender,
             expected=Labels(
-                category=_joined(text.category),
+                category=joined(text.category),
                 threshold=text.threshold.value,
                 criteria=frozenset(int(criterion) for criterion in text.criteria),
                 flags=frozenset(flag.value for flag in text.flags),
@@ -102,7 +123,7 @@ def read(file: Path) -> tuple[Example, ...]:
 def evaluate(
     examples: Sequence[Example],
     suggest: Callable[[Example], Suggestion],
-    others: Mapping[str, Callable[[Example], Suggestion]] = MappingProxyType({}),
+    others: Mapping[str, Callable[[Example], Labels]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Scores of the suggestions, of the baselines and of the second reader, and the confusions.
 
@@ -111,14 +132,14 @@ def evaluate(
     if not examples:
         raise ValueError("there is no example to score")
     expected = [example.expected for example in examples]
-    said = [_labels_of(suggest(example)) for example in examples]
+    said = [labels_of(suggest(example)) for example in examples]
     pairs = [(example.expected, example.second) for example in examples if example.second is not None]
     return {
         "examples": len(examples),
         "scores": scores(expected, said),
         "baseline_majority": scores(expected, [_majority(expected)] * len(examples)),
         **{
-            f"baseline_{name}": scores(expected, [_labels_of(other(example)) for example in examples])
+            f"baseline_{name}": scores(expected, [other(example) for example in examples])
             for name, other in others.items()
         },
         "second_reader": scores([first for first, _ in pairs], [second for _, second in pairs]) if pairs else None,
@@ -227,7 +248,7 @@ def _example(data: Mapping[str, Any]) -> Example:
 def _labels(data: Mapping[str, Any]) -> Labels:
     threshold = Threshold(data["threshold"]).value
     return Labels(
-        category=_joined(data["category"]),
+        category=joined(data["category"]),
         threshold=threshold,
         criteria=frozenset(data["criteria"]),
         flags=frozenset(data["flags"]) if "flags" in data else None,
@@ -235,19 +256,21 @@ def _labels(data: Mapping[str, Any]) -> Labels:
     )
 
 
-def _labels_of(suggestion: Suggestion) -> Labels:
+def labels_of(suggestion: Suggestion) -> Labels:
+    """What a suggestion says, as it is scored."""
     return Labels(
-        category=_joined(suggestion.category),
+        category=joined(suggestion.category),
         threshold=suggestion.threshold.value,
         criteria=frozenset(int(criterion) for criterion in suggestion.criteria),
         flags=frozenset(flag.value for flag in suggestion.flags),
         missing=frozenset(datum.value for datum in suggestion.missing),
-        ranking=tuple(_joined(category) for category in suggestion.ranking),
+        ranking=tuple(joined(category) for category in suggestion.ranking),
         confidence=suggestion.threshold_confidence,
     )
 
 
-def _joined(category: str) -> str:
+def joined(category: str) -> str:
+    """The category as it is scored: two that readers tell apart by what they know beside the text are one."""
     if category == SUITABILITY:
         return SUITABILITY
     known = Category(category)

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 
 from triage import neutral
 from triage.learned import pieces
+from triage.learned.counts import Counts
 
 # Newer wheels report home unless this stands before the import; nothing of ours may speak to anybody.
 os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
@@ -25,6 +26,7 @@ import onnxruntime
 
 MODEL = Path(__file__).parent.parent / "model"
 MANIFEST, ENCODER, TOKENIZER, WORDS = "model.json", "encoder.onnx", "tokenizer.json", "words.txt"
+COUNTS = "counts.npz"
 
 Floats = np.ndarray[Any, Any]
 
@@ -68,7 +70,20 @@ class Model:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._neutral = neutral.neutral((folder / WORDS).read_text(encoding="utf-8").split())
+        heads = dict(zip(self.manifest["heads"], self.manifest.get("answers", ()), strict=False))
+        self._counts = Counts.load(folder / COUNTS, heads) if COUNTS in self.manifest["sha256"] else None
+        self._mix: dict[str, float] = self.manifest["calibration"].get("mix", {})
         self.version: str = self.manifest["version"]
+
+    @property
+    def counts(self) -> bool:
+        return self._counts is not None
+
+    def counted(self, subject: str, body: str) -> Mapping[str, Floats]:
+        """What counting alone says, as logits by head; nothing where the model does not count."""
+        if self._counts is None:
+            return {}
+        return self._counts.answer(pieces.read(subject, body, self._tokenizer, self._neutral).ids)
 
     def answer(self, subject: str, body: str, measures: tuple[float, ...]) -> Answers:
         """What the model says of a text. Any strings are taken."""
@@ -82,8 +97,13 @@ class Model:
         for row, window in enumerate(held):
             speaks[window.start : window.stop] = probabilities[row, 1 : len(window) + 1, 1:]
         heads: list[str] = list(self.manifest["heads"])
+        encoded = {name: values[0] for name, values in zip(heads, logits, strict=True)}
+        counted = self._counts.answer(read.ids) if self._counts is not None else {}
         return Answers(
-            logits={name: values[0] for name, values in zip(heads, logits, strict=True)},
+            logits={
+                name: values + self._mix[name] * counted[name] if name in counted else values
+                for name, values in encoded.items()
+            },
             read=read,
             speaks=speaks,
             whole=sum(len(window) for window in held) >= len(read.ids),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +63,16 @@ class LearnedSuggester:
             ranking=_ranking(judged),
             meets_confidence=_confidence(judged.thresholds, list(Threshold).index(Threshold.MEETS)),
         )
+
+    @property
+    def counts(self) -> bool:
+        """Whether the model counts words beside reading them."""
+        return self._model.counts
+
+    def counted(self, text: str, *, subject: str = "") -> Mapping[str, Floats]:
+        """What counting alone says, as logits by head: the plain baseline that everything else is to beat."""
+        with self._lock:
+            return self._model.counted(subject, text)
 
     def suggest_by_rules(self, text: str, *, subject: str = "", sender: str | None = None) -> Suggestion:
         """The rules' suggestion, which takes a tenth of the time and says that it is no more than that."""

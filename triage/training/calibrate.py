@@ -23,8 +23,15 @@ _UNCLEAR = list(Threshold).index(Threshold.UNCLEAR)
 Array = np.ndarray[Any, Any]
 
 
-def calibrate(answers: Mapping[str, Array], labels: Mapping[str, Array]) -> dict[str, Any]:
-    """What ``Calibration.from_json`` reads. ``answers`` are logits by head, ``labels`` as prepared, text by text."""
+def calibrate(
+    encoded: Mapping[str, Array], counted: Mapping[str, Array], labels: Mapping[str, Array]
+) -> dict[str, Any]:
+    """What ``Calibration.from_json`` reads, and how much counting weighs beside the encoder.
+
+    ``encoded`` and ``counted`` are logits by head, ``labels`` as prepared, text by text.
+    """
+    mix = {name: weight(encoded[name], counted[name], labels[name]) for name in encoded}
+    answers = {name: encoded[name] + mix[name] * counted[name] for name in encoded}
     category_temperature = temperature(answers["category"], labels["category"])
     threshold_temperature = temperature(answers["threshold"], labels["threshold"])
     thresholds = softmax(answers["threshold"] / threshold_temperature)
@@ -33,6 +40,7 @@ def calibrate(answers: Mapping[str, Array], labels: Mapping[str, Array]) -> dict
     every = np.ones(len(told), dtype=bool)
     raised, doubt = bounds(thresholds, labels["threshold"])
     return {
+        "mix": mix,
         "category_temperature": category_temperature,
         "threshold_temperature": threshold_temperature,
         "raised": raised,
@@ -44,14 +52,28 @@ def calibrate(answers: Mapping[str, Array], labels: Mapping[str, Array]) -> dict
     }
 
 
+def weight(encoded: Array, counted: Array, labels: Array) -> float:
+    """How much of the counts' logits is to be added to the encoder's: that under which the labels are likeliest."""
+
+    def likely(much: float) -> float:
+        mixed = encoded + much * counted
+        if labels.ndim == 1:
+            return -min(surprise(softmax(mixed / divisor), labels) for divisor in (0.5, 0.7, 1.0, 1.4, 2.0, 2.8))
+        yes, so = sigmoid(mixed), labels > 0.5
+        return float(np.log(np.clip(np.where(so, yes, 1.0 - yes), 1e-9, 1)).mean())
+
+    return best([float(one) for one in np.linspace(0.0, 4.0, 41)], likely)
+
+
+def surprise(probabilities: Array, labels: Array) -> float:
+    return float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-9, 1)).mean())
+
+
 def temperature(logits: Array, labels: Array) -> float:
     """The divisor of the logits under which the labels are likeliest."""
 
-    def surprise(divisor: float) -> float:
-        probabilities = softmax(logits / divisor)[np.arange(len(labels)), labels]
-        return float(-np.log(np.clip(probabilities, 1e-9, 1)).mean())
-
-    return best([float(one) for one in np.linspace(0.4, 3.0, 53)], lambda divisor: -surprise(divisor))
+    steps = [float(one) for one in np.linspace(0.4, 6.0, 113)]
+    return best(steps, lambda divisor: -surprise(softmax(logits / divisor), labels))
 
 
 def bounds(thresholds: Array, labels: Array) -> tuple[float, float]:

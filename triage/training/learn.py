@@ -2,8 +2,11 @@
 
     python -m triage.training.learn PREPARED.npz MINILM.safetensors OUT
 
-Five-fold answers on texts that a fold did not learn from go into OUT/fold-N.npz, for the calibration; the texts set apart
-for the test are answered by the last network alone, which learned from all others.
+Answers on texts that a fold did not learn from go into OUT/fold-N.npz, for the calibration; the texts set apart for the
+test are answered by the last network alone, which learned from all others.
+
+With ``--start`` learning goes on from a model's weights: one fold of the texts that these have not learned from is held
+back for the calibration, and what ships is the mean of several networks that went on with other seeds and without it.
 """
 
 from __future__ import annotations
@@ -51,6 +54,7 @@ def options(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--folds", type=int, default=FOLDS)
     parser.add_argument("--fold-seeds", type=int, default=3)
     parser.add_argument("--only", type=int)
+    parser.add_argument("--start", type=Path)
     parser.add_argument("--final", type=int, default=1)
     return parser.parse_args(given)
 
@@ -61,19 +65,24 @@ def learn_all(args: argparse.Namespace) -> None:
     data = Data(args.prepared)
     from safetensors.torch import load_file
 
-    base = from_minilm(load_file(str(args.weights)))
+    base = torch.load(args.start, weights_only=True) if args.start else from_minilm(load_file(str(args.weights)))
     learning = np.flatnonzero(~data.test)
     began = time.monotonic()
+    if args.start:
+        held = learning[data.fresh[learning] & (data.group[learning] % args.folds == 0)]
+        network = gone_on(data, np.setdiff1d(learning, held), base, args, args.seeds, seed=100)
+        keep(args.out, 0, held, answer(network, data, held))
+        torch.save({key: value.half().cpu() for key, value in network.state_dict().items()}, args.out / CHOSEN)
+        return
     for fold in range(args.folds) if args.only is None else [args.only]:
-        held = learning[data.group[learning] % FOLDS == fold]
+        held = learning[data.group[learning] % args.folds == fold]
         network = taught(data, np.setdiff1d(learning, held), base, args, args.fold_seeds, seed=fold * 10)
         said = answer(network, data, held)
         print(
             json.dumps({"fold": fold, "seconds": round(time.monotonic() - began)} | scores(said, data, held)),
             flush=True,
         )
-        arrays: dict[str, Any] = {"index": held, **said}
-        np.savez_compressed(args.out / f"fold-{fold}.npz", **arrays)
+        keep(args.out, fold, held, said)
     if args.final:
         test = np.flatnonzero(data.test)
         network = taught(data, learning, base, args, args.seeds, seed=100)
@@ -92,6 +101,23 @@ def taught(
     return learn(data, index, base, args, seed=seed + teachers, teachers=others)
 
 
+def keep(out: Path, fold: int, held: np.ndarray[Any, Any], said: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """The answers to the texts that were held back, for the calibration."""
+    arrays: dict[str, Any] = {"index": held, **said}
+    np.savez_compressed(out / f"fold-{fold}.npz", **arrays)
+
+
+def gone_on(
+    data: Data, index: np.ndarray[Any, Any], base: Mapping[str, Tensor], args: Any, seeds: int, *, seed: int
+) -> Any:
+    """One network: the mean of several that went on from the same weights, which errs less than each of them
+    (Wortsman and others, 2022)."""
+    networks = [learn(data, index, base, args, seed=seed + number) for number in range(seeds)]
+    states = [network.state_dict() for network in networks]
+    networks[0].load_state_dict({name: torch.stack([one[name] for one in states]).mean(0) for name in states[0]})
+    return networks[0]
+
+
 def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -106,7 +132,7 @@ class Data:
         self.ids = [held["ids"][a:b].astype(np.int64) for a, b in zip(starts, ends, strict=True)]
         self.says = [held["says"][a:b].astype(np.int64) for a, b in zip(starts, ends, strict=True)]
         self.measures = held["measures"]
-        self.test, self.group = held["test"], held["group"]
+        self.test, self.group, self.fresh = held["test"], held["group"], held["fresh"]
         self.labels = {name[6:]: held[name] for name in held.files if name.startswith("label_")}
         self.sizes = {
             name: int(values.max()) + 1 if values.ndim == 1 else values.shape[1]
@@ -116,6 +142,7 @@ class Data:
         }
         self.sizes["category"], self.sizes["threshold"] = 7, 4
         self.windows = [windows(ids, says) for ids, says in zip(self.ids, self.says, strict=True)]
+        self.widths = np.array([max(len(ids) for ids, _ in each) for each in self.windows])
 
 
 def windows(
@@ -175,8 +202,12 @@ def learn(
     torch.manual_seed(seed)
     network = Network(data.sizes, data.measures.shape[1]).to(device())
     network.load_state_dict(base, strict=False)
+    # Half of the weights are those of words. Going on changes them little, and they are what a step takes longest over.
+    network.words.requires_grad_(not args.start)
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
     for name, value in network.named_parameters():
+        if not value.requires_grad:
+            continue
         groups.setdefault((name in base, value.ndim > 1), []).append(value)
     optimiser = torch.optim.AdamW(
         [
@@ -193,7 +224,7 @@ def learn(
         teacher.eval()
     network.train()
     for _ in range(epochs):
-        for chosen in batches(index, args.batch):
+        for chosen in batches(index, args.batch, data.widths):
             said, evidence, says = run(network, data, chosen, args.drop_pieces)
             pooled = said.pop("pooled")
             loss = losses(said, data, chosen)
@@ -219,10 +250,16 @@ def learn(
     return network.eval()
 
 
-def batches(index: np.ndarray[Any, Any], size: int) -> Iterator[list[int]]:
-    order = np.random.permutation(index)
-    for start in range(0, len(order), size):
-        yield [int(i) for i in order[start : start + size]]
+def batches(index: np.ndarray[Any, Any], size: int, widths: np.ndarray[Any, Any]) -> Iterator[list[int]]:
+    """All of ``index`` in an order drawn by lot, texts of about a length together: padding is read like words."""
+    order, pool = np.random.permutation(index), size * 8
+    drawn = []
+    for start in range(0, len(order), pool):
+        near = order[start : start + pool]
+        near = near[np.argsort(widths[near], kind="stable")]
+        drawn += [near[at : at + size] for at in range(0, len(near), size)]
+    for number in np.random.permutation(len(drawn)):
+        yield [int(i) for i in drawn[number]]
 
 
 def losses(said: Mapping[str, Tensor], data: Data, index: Sequence[int]) -> Tensor:

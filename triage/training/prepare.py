@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,14 +61,20 @@ def prepare(texts: Sequence[Text], tokenizer: Tokenizer, using: neutral.Neutral)
     return prepared
 
 
-def save(path: Any, prepared: Sequence[Prepared], texts: Sequence[Text]) -> None:
-    """Writes what :func:`load` reads: arrays only, nothing of the texts' words."""
+def save(path: Any, prepared: Sequence[Prepared], texts: Sequence[Text], learned: Collection[str] = ()) -> None:
+    """Writes what learning reads: arrays only, nothing of the texts' words.
+
+    ``learned`` are the fingerprints of the texts that the weights to begin with have learned from: a text is ``fresh`` where
+    neither it nor another of its group is among them.
+    """
+    known = {text.group for text in texts if text.fingerprint in learned}
     arrays: dict[str, Any] = {
         "lengths": np.array([len(one.ids) for one in prepared]),
         "ids": np.concatenate([one.ids for one in prepared]).astype(np.int32),
         "says": np.concatenate([one.says for one in prepared]).astype(np.int8),
         "measures": np.stack([one.measures for one in prepared]),
         "test": np.array([text.is_test for text in texts]),
+        "fresh": np.array([text.group not in known for text in texts]),
         "group": np.unique([text.group for text in texts], return_inverse=True)[1],
     }
     for name in HEADS:

@@ -92,7 +92,7 @@ def test_the_command_learns_scores_and_says_why_it_keeps_the_present_one(
     monkeypatch.setitem(sys.modules, "triage.training.learn", learner)
     monkeypatch.setattr("triage.training.learn", learner, raising=False)
     monkeypatch.setattr(make, "BASE_SHA256", make._hash(base))
-    monkeypatch.setattr(make, "prepared", lambda corpus, to: [])
+    monkeypatch.setattr(make, "prepared", lambda corpus, to, learned: [])
     monkeypatch.setattr(make, "finish", lambda *given, **more: candidate(tmp_path / "new"))
     scores = iter([BETTER | {"sensitivity": 0.5}, PRESENT, BETTER, PRESENT])
     monkeypatch.setattr(
