@@ -35,7 +35,7 @@ _FOUND_BY_SHAPE = frozenset({MissingDatum.CHILD_NAME_OR_AGE, MissingDatum.REFERR
 
 _Label = TypeVar("_Label")
 
-RULES_SURE = 0.6
+RULES_SURE = 0.75
 """From this confidence the rules' "meets" forbids the model's "below": an officer reads it."""
 
 

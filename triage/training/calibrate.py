@@ -16,6 +16,8 @@ SENSITIVITY = 0.91
 the model learns to tell them apart. What it does not call so it leaves open, until few enough are missed."""
 MISSED = 0.02
 """Of the texts called low level or not a matter, at most so many may meet it."""
+MARGIN = 0.5
+"""How much of the bound that keeps this is used: some hundred texts do not tell it closer, and missed harm is the grave fault."""
 
 _MEETS = list(Threshold).index(Threshold.MEETS)
 _UNCLEAR = list(Threshold).index(Threshold.UNCLEAR)
@@ -89,7 +91,7 @@ def bounds(thresholds: Array, labels: Array) -> tuple[float, float]:
     for doubt in reversed(steps[steps <= raised]):
         below = (meets < doubt) & (thresholds[:, _UNCLEAR] < np.delete(thresholds, (_MEETS, _UNCLEAR), 1).max(1))
         if below.sum() and (labels[below] == _MEETS).mean() <= MISSED:
-            return raised, float(doubt)
+            return raised, float(doubt) * MARGIN
     return raised, float(steps[0])
 
 

@@ -76,11 +76,12 @@ def train(corpus: Path, base: Path | None, to: Path) -> dict[str, Any]:
     learning = [str(arrays), str(base), str(to / "learned")]
     if base is None:
         learning += ["--start", str(_present(to)), *GO_ON]
-    prepared(corpus, arrays, () if base is not None else learned_from(MODEL))
+    before = learned_from(MODEL) if base is None else frozenset()
+    read = prepared(corpus, arrays, before)
     learn.learn_all(learn.options(learning))
     finish(arrays, to / "learned", learn.CHOSEN, corpus, to / CANDIDATE, number=NUMBER)
-    known = {text.fingerprint for text in texts.read(corpus) if not text.is_test}
-    known |= learned_from(MODEL) if base is None else set()
+    held_back = _held_back(to / "learned", read) if base is None else frozenset()
+    known = before | {text.fingerprint for text in read if not text.is_test} - held_back
     (to / CANDIDATE / LEARNED).write_text("\n".join(sorted(known)) + "\n", encoding="utf-8")
     return adopt(to / CANDIDATE, to, lambda model: evaluate.report(None, model))
 
@@ -88,6 +89,12 @@ def train(corpus: Path, base: Path | None, to: Path) -> dict[str, Any]:
 def learned_from(model: Path) -> frozenset[str]:
     """The fingerprints of the texts that the model in a folder has learned from. Raises OSError where it does not say."""
     return frozenset((model / LEARNED).read_text(encoding="utf-8").split())
+
+
+def _held_back(learned: Path, corpus: Sequence[texts.Text]) -> frozenset[str]:
+    """The texts that the encoder was calibrated on, and may be calibrated on again: it has not learned from them."""
+    folds = [np.load(file)["index"] for file in sorted(learned.glob("fold-*.npz"))]
+    return frozenset(corpus[int(number)].fingerprint for fold in folds for number in fold)
 
 
 def _present(to: Path) -> Path:
