@@ -17,7 +17,7 @@ the model learns to tell them apart. What it does not call so it leaves open, un
 MISSED = 0.02
 """Of the texts called low level or not a matter, at most so many may meet it."""
 MARGIN = 0.5
-"""How much of the bound that keeps this is used: some hundred texts do not tell it closer, and missed harm is the grave fault."""
+"""How much of the bound that keeps this is used: some hundred texts do not tell it closer, and missed harm is the worst."""
 
 _MEETS = list(Threshold).index(Threshold.MEETS)
 _UNCLEAR = list(Threshold).index(Threshold.UNCLEAR)
