@@ -12,7 +12,7 @@ help:
 	@echo "make check   lint, types, import rules"
 	@echo "make fuzz    look for mail that the reader cannot stand, for five minutes (Linux and macOS)"
 	@echo "make bench-accept  how fast mail is accepted, beside Postfix (which must be installed) and a server that keeps nothing"
-	@echo "make soak    the rest of the long rows of kills; mail through a real Postfix and from swaks; then ten minutes of mail under SIGKILLs"
+	@echo "make soak    the rest of the long rows of kills; mail through a real Postfix and from swaks; a simulated year; then ten minutes of mail under SIGKILLs"
 	@echo "make wheel   build the wheel, and try it in an environment of its own outside the checkout"
 	@echo "make bench   times from the dot to 250, acknowledgement and card; memory; the record at 100,000 cases"
 
@@ -63,6 +63,7 @@ bench-accept: $(VENV)/.installed
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --slow -m slow -n auto --dist loadfile
 	$(BIN)/python -m pytest tests/soak/through_postfix.py -rs
+	PYTHONPATH=tests $(BIN)/python -m soak.year
 	PYTHONPATH=tests $(BIN)/python -m soak.soak $(ARGS)
 
 # What a council installs: the wheel in an environment of its own, with neither the checkout nor its folders in reach.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
+from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
 from intake_bot.casework.clocks import Start
@@ -14,8 +16,10 @@ from intake_bot.casework.targets import Due, Rule, due, explain, moved
 from intake_bot.casework.vocabulary import DeadlineState, ReminderState
 from storage import audit
 from storage.ids import new_id
-from storage.tables import AuditEntry, Case, Deadline, Reminder, SuggestionRow
+from storage.tables import AuditEntry, Case, Deadline, Reminder, SuggestionRow, rows_of
 from triage.vocabulary import URGENT_FLAGS
+
+_ADD_REMINDERS = insert(rows_of(Reminder))
 
 
 def start(
@@ -164,16 +168,23 @@ def restart(session: Session, practice: Practice, case: Case, deadline: Deadline
 
 
 def pause(session: Session, deadline: Deadline, *, because: str) -> None:
-    """Stop a running clock. It nudges nobody until :func:`resume`."""
-    deadline.state = DeadlineState.PAUSED
-    session.add(deadline)
+    """Stop a clock. It nudges nobody until :func:`resume`; one that was missed before stays missed."""
+    if deadline.state == DeadlineState.RUNNING:
+        deadline.state = DeadlineState.PAUSED
+        session.add(deadline)
     cancel_reminders(session, deadline, because=because)
 
 
 def resume(
     session: Session, practice: Practice, deadline: Deadline, *, paused_at: datetime, why: str, now: datetime
 ) -> None:
-    """Let a paused clock run on: it is due later by as long as it stood. ``why`` is in fixed words."""
+    """Let a paused clock run on: it is due later by as long as it stood. ``why`` is in fixed words.
+
+    One that had been missed before is due when it was: what is still to come of its nudges comes.
+    """
+    if deadline.state == DeadlineState.MISSED:
+        _plan_reminders(session, practice, deadline, Due.from_json(deadline.steps), now=now, not_again=True)
+        return
     reached = moved(Due.from_json(deadline.steps), now - paused_at, why)
     deadline.due_at, deadline.steps = reached.due_at, reached.to_json()
     deadline.state = DeadlineState.MISSED if deadline.due_at < now else DeadlineState.RUNNING
@@ -223,23 +234,30 @@ def _plan_reminders(
     # A clock that the settings no longer keep runs to its end, and nudges nobody anew.
     office = None if not practice.nudges_in_office_hours or _is_urgent(session, deadline) else practice.calendar
     sent = {(row.kind, row.recipient) for row in there.values() if row.sent_at is not None}
+    made: list[dict[str, Any]] = []
     for planned in plan(reached, clock.plan, now, office) if clock else ():
         if not_again and planned.due_at <= now and (planned.kind, planned.to) in sent:
             continue
         row = there.get((planned.kind, planned.to, planned.due_at))
         if row is None:
-            row = Reminder(
-                id=new_id(now),
-                case_id=deadline.case_id,
-                deadline_id=deadline.id,
-                kind=planned.kind,
-                recipient=planned.to,
-                due_at=planned.due_at,
-                state=ReminderState.WAITING,
+            made.append(
+                {
+                    "id": new_id(now),
+                    "case_id": deadline.case_id,
+                    "deadline_id": deadline.id,
+                    "kind": planned.kind,
+                    "recipient": planned.to,
+                    "due_at": planned.due_at,
+                    "state": ReminderState.WAITING,
+                }
             )
         elif row.state == ReminderState.CANCELLED:
             row.state, row.cancelled_because = ReminderState.WAITING, None
-        session.add(row)
+            session.add(row)
+    if made:
+        # Rows and not objects: every case that opens has some.
+        session.flush()
+        session.connection().execute(_ADD_REMINDERS, made)
 
 
 def hurry(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:

@@ -14,7 +14,7 @@ from intake_bot.casework.retention import add_note
 from intake_bot.casework.vocabulary import DeadlineState, Status
 from storage import audit
 from storage.ids import new_id
-from storage.tables import Case, Pause
+from storage.tables import Case, Deadline, Pause
 
 NEVER_PAUSED = frozenset({TRIAGE, ADVICE, SIGN_OFF})
 """What we owe somebody whatever the police do."""
@@ -30,7 +30,7 @@ def pause(session: Session, practice: Practice, case: Case, act: PauseCase, *, n
         return Refused(f"{case.reference} cannot be paused: only a decided case that is not concluded can.")
     session.add(Pause(id=new_id(now), case_id=case.id, reason=act.why, started_at=now))
     for deadline in deadlines.of_case(session, case.id):
-        if deadline.state == DeadlineState.RUNNING and deadline.target not in NEVER_PAUSED:
+        if _stands_still(deadline, DeadlineState.RUNNING):
             deadlines.pause(session, deadline, because="paused")
     chasing.stop_case(session, case, because="paused")
     case.status = Status.PAUSED
@@ -70,5 +70,12 @@ def end_pause(session: Session, practice: Practice, case: Case, *, now: datetime
         "due later by as long"
     )
     for deadline in deadlines.of_case(session, case.id):
-        if deadline.state == DeadlineState.PAUSED:
+        if _stands_still(deadline, DeadlineState.PAUSED):
             deadlines.resume(session, practice, deadline, paused_at=row.started_at, why=why, now=now)
+
+
+def _stands_still(deadline: Deadline, state: DeadlineState) -> bool:
+    """Whether a pause is about it: a clock in this state, or one that is missed and not met, whose nudges would go on."""
+    if deadline.target in NEVER_PAUSED or deadline.met_at is not None:
+        return False
+    return deadline.state in (state, DeadlineState.MISSED)

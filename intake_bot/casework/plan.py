@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -122,14 +122,15 @@ def plan(
     - The deadline is reached or missed: "at", or where the plan has none, the last "after" that is behind. No "before".
 
     With ``office`` they come when people can act (:func:`when_somebody_is_there`); without, for what cannot wait, by day and
-    by night. Of those that then fall together each recipient gets the one that tells the truth at that time.
+    by night. What is brought forward and what comes to the same recipient within an hour of it fall together, at the earlier
+    time; of those that fall together each recipient gets the one that tells the truth at that time.
 
     Raises ValueError for a ``now`` without a zone.
     """
     now = aware_utc(now)
     planned = _at_their_times(due, reminders, now)
     if office is not None:
-        planned = _together(due, (_moved(one, due, office, now) for one in planned))
+        planned = _together(due, [(one, _moved(one, due, office, now)) for one in planned])
     order = list(Moment)
     return tuple(sorted(planned, key=lambda one: (one.due_at, order.index(one.kind), one.to)))
 
@@ -165,10 +166,18 @@ def _moved(one: PlannedReminder, due: Due, office: WorkingCalendar, now: datetim
     return replace(one, due_at=at)
 
 
-def _together(due: Due, moved: Iterable[PlannedReminder]) -> set[PlannedReminder]:
+def _together(due: Due, moved: Collection[tuple[PlannedReminder, PlannedReminder]]) -> set[PlannedReminder]:
+    """One for what falls together: of each nudge as it was meant and as it comes."""
     at_once: dict[tuple[Recipient, datetime], list[Moment]] = {}
-    for one in moved:
-        at_once.setdefault((one.to, one.due_at), []).append(one.kind)
+    for recipient in Recipient:
+        theirs = [
+            (comes.due_at, comes.kind, comes.due_at < meant.due_at) for meant, comes in moved if comes.to is recipient
+        ]
+        forward = [at for at, _, is_forward in theirs if is_forward]
+        # What is brought forward would say the same again, within the hour.
+        near = {at for at, _, _ in theirs if any(abs(at - other) < LAST_HOUR for other in forward)}
+        for at, kind, _ in theirs:
+            at_once.setdefault((recipient, min(near) if at in near else at), []).append(kind)
     return {PlannedReminder(_truest(kinds, missed=due.due_at <= at), to, at) for (to, at), kinds in at_once.items()}
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+from sqlalchemy import bindparam, update
+from sqlalchemy import select as select_rows
 from sqlmodel import Session, col, select
 
 from intake_bot.casework import desk_queue
@@ -14,7 +18,7 @@ from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import DeadlineState, ReminderState
 from storage import audit, outbox
 from storage.outbox import Kind, Via
-from storage.tables import Case, Deadline, Reminder
+from storage.tables import Case, Deadline, Reminder, rows_of
 
 LATE_AFTER = timedelta(minutes=5)
 BATCH = 500
@@ -33,6 +37,34 @@ class Sent:
     due_at: datetime
     state: ReminderState
     sent_at: datetime
+
+
+_REMINDERS, _DEADLINES, _CASES = rows_of(Reminder), rows_of(Deadline), rows_of(Case)
+_DUE = (
+    select_rows(
+        *(_REMINDERS.c[name] for name in ("id", "case_id", "kind", "recipient", "due_at")),
+        _DEADLINES.c.target,
+        _DEADLINES.c.due_at.label("target_due_at"),
+        _CASES.c.reference,
+        _CASES.c.officer,
+    )
+    .where(
+        _REMINDERS.c.state == ReminderState.WAITING,
+        _REMINDERS.c.due_at <= bindparam("now"),
+        _DEADLINES.c.id == _REMINDERS.c.deadline_id,
+        _CASES.c.id == _REMINDERS.c.case_id,
+    )
+    .order_by(_REMINDERS.c.due_at, _REMINDERS.c.id)
+    .limit(bindparam("limit"))
+    # The case is locked with its reminder: while an officer decides, nothing about that case is sent.
+    .with_for_update(skip_locked=True)
+)
+"""What is due, oldest first: values and not objects, for after an outage there may be thousands."""
+_MARK = (
+    update(_REMINDERS)
+    .where(_REMINDERS.c.id.in_(bindparam("ids", expanding=True)))
+    .values(state=bindparam("to"), sent_at=bindparam("at"))
+)
 
 
 def mark_missed(
@@ -68,50 +100,41 @@ def send_due(
 
     ``queued_at`` as for :func:`mark_missed`.
     """
-    rows = session.exec(
-        select(Reminder, Deadline, Case)
-        .where(
-            col(Reminder.state) == ReminderState.WAITING,
-            col(Reminder.due_at) <= now,
-            col(Deadline.id) == col(Reminder.deadline_id),
-            col(Case.id) == col(Reminder.case_id),
-        )
-        .order_by(col(Reminder.due_at), col(Reminder.id))
-        .limit(limit)
-        # The case is locked with its reminder: while an officer decides, nothing about that case is sent.
-        .with_for_update(skip_locked=True)
-    ).all()
+    session.flush()
+    rows: Sequence[Any] = session.connection().execute(_DUE, {"now": now, "limit": limit}).all()
     sent, notices, acts = [], [], []
-    for reminder, deadline, case in rows:
-        late = now - reminder.due_at > LATE_AFTER
-        reminder.state = ReminderState.LATE if late else ReminderState.SENT
-        reminder.sent_at = now
-        session.add(reminder)
+    for identity, case_id, kind, recipient, meant_for, target, due_at, reference, officer in rows:
+        late = now - meant_for > LATE_AFTER
+        what = of_what(kind, target)
         notice = Notice(
             kind=NoticeKind.REMINDER,
-            reference=case.reference,
-            target=deadline.target,
-            moment=_said(reminder.kind, now, deadline.due_at),
-            to=reminder.recipient,
-            due_at=deadline.due_at,
+            reference=reference,
+            target=target,
+            moment=_said(kind, now, due_at),
+            to=recipient,
+            due_at=due_at,
             late=late,
-            owner=Actor.parse(case.officer) if case.officer else None,
+            owner=Actor.parse(officer) if officer else None,
         )
-        notices.append((notice_key(reminder.id), case.id, desk_queue.notice_to_json(notice)))
-        code = f"{of_what(reminder.kind, deadline.target)}/{reminder.kind}"
-        acts.append(audit.Act(case.id, "reminder_sent", code, {"reminder": reminder.id, "late": late}))
+        key = notice_key(identity)
+        notices.append((key, case_id, desk_queue.notice_to_json(notice)))
+        acts.append(audit.Act(case_id, "reminder_sent", f"{what}/{kind}", {"reminder": identity, "late": late}))
         sent.append(
             Sent(
-                key=notice_key(reminder.id),
-                case=case.reference,
-                deadline=of_what(reminder.kind, deadline.target),
-                kind=reminder.kind,
-                to=reminder.recipient,
-                due_at=reminder.due_at,
-                state=ReminderState(reminder.state),
+                key=key,
+                case=reference,
+                deadline=what,
+                kind=kind,
+                to=recipient,
+                due_at=meant_for,
+                state=ReminderState.LATE if late else ReminderState.SENT,
                 sent_at=now,
             )
         )
+    for state in (ReminderState.SENT, ReminderState.LATE):
+        ids = [row[0] for row, one in zip(rows, sent, strict=True) if one.state is state]
+        if ids:
+            session.connection().execute(_MARK, {"ids": ids, "to": state, "at": now})
     # All together: after an outage there may be thousands.
     outbox.put_each(session, practice.vault, notices, via=Via.DESK, kind=Kind.NOTICE, now=queued_at or now)
     audit.record_each(session, acts, at=now, actor=str(SYSTEM))

@@ -9,10 +9,20 @@ from typing import Any
 from contract.test_acts import WORDS, done, refused
 from contract.test_casework import AMINA, FRIDAY_1640, Desk, desk, notices, referral
 from intake_bot.casework import views
-from intake_bot.casework.acts import Claim, EndClock, RecordMeeting, Release, Reopen, SetFacts, SetStrand
+from intake_bot.casework.acts import (
+    Claim,
+    EndClock,
+    PauseCase,
+    RecordMeeting,
+    Release,
+    Reopen,
+    ResumeCase,
+    SetFacts,
+    SetStrand,
+)
 from intake_bot.casework.clocks import FIELD, local_clocks
 from intake_bot.casework.plan import UNCLAIMED, Recipient
-from intake_bot.casework.vocabulary import ClockEnd, DecisionKind, MeetingKind, StrandKind
+from intake_bot.casework.vocabulary import ClockEnd, DecisionKind, MeetingKind, PauseReason, StrandKind
 from storage.tables import Case
 
 __all__ = ["desk"]
@@ -124,3 +134,18 @@ def test_what_is_not_urgent_waits_for_office_hours(desk: Desk) -> None:
     }
     assert set(times[calm]) == {"2026-12-01T09:00:00Z"}
     assert set(times[urgent]) == {"2026-11-30T17:40:00Z"}
+
+
+def test_a_clock_that_was_missed_before_a_pause_nudges_nobody_while_it_lasts(desk: Desk) -> None:
+    case_id = decided(desk)
+    missed = FRIDAY_1640 + timedelta(days=32)
+    desk.tick(missed)
+    assert clocks(desk, case_id)["one_month"] == "missed"
+    done(desk, PauseCase(case_id, AMINA, PauseReason.POLICE, WORDS), now=missed)
+    assert "one_month" not in waiting(desk, case_id)
+    assert [one for one in desk.tick(missed + timedelta(days=1)) if one[0] == "one_month"] == []
+    done(desk, ResumeCase(case_id, AMINA), now=missed + timedelta(days=1))
+    assert clocks(desk, case_id)["one_month"] == "missed"
+    # "At" was sent before the pause; a week after it was due there is one more.
+    nudged = [one for one in desk.tick(missed + timedelta(days=8)) if one[0] == "one_month"]
+    assert nudged == [("one_month", "after", "late")]

@@ -141,6 +141,31 @@ def test_in_office_hours_none_comes_when_nobody_is_there_none_twice_at_once_and_
         assert one.kind is not Moment.AFTER or one.due_at > TRIAGE.due_at
 
 
+@pytest.mark.parametrize(("target", "expected", "because"), [cells for _, cells in rows("For a target")])
+def test_the_page_of_what_falls_together(target: str, expected: str, because: str) -> None:
+    assert because
+    reached = due(Rule.parse("elapsed_24h"), moment(target) - timedelta(days=1), OFFICE)
+    planned = plan(reached, ReminderPlan.parse(["-4h", "0", "+1h"]), moment("Mon 30 Nov 2026 00:01"), OFFICE)
+    wanted = [one.strip().split(" ", 1) for one in expected.split(";")]
+    assert [(one.kind.value, one.due_at) for one in planned] == [(kind, moment(at)) for kind, at in wanted]
+
+
+@UNHURRIED
+@given(PLANS, st.timedeltas(timedelta(), timedelta(days=5)), st.timedeltas(timedelta(days=-9), timedelta(days=5)))
+def test_what_is_brought_forward_comes_alone_within_the_hour(
+    reminders: ReminderPlan, later: timedelta, wait: timedelta
+) -> None:
+    reached = due(Rule.parse("elapsed_24h"), moment("Fri 27 Nov 2026 16:40") + later, OFFICE)
+    now = reached.due_at + wait
+    planned = plan(reached, reminders, now, OFFICE)
+    meant = {(one.to, one.due_at) for one in plan(reached, reminders, now)}
+    for one in planned:
+        is_forward = (one.to, one.due_at) not in meant and OFFICE.next_opening(one.due_at) != one.due_at
+        others = {abs(other.due_at - one.due_at) for other in planned if other.to is one.to and other is not one}
+        assert not is_forward or all(apart >= timedelta(hours=1) for apart in others)
+    assert {one.to for one in planned} == {to for to, _ in meant}
+
+
 def test_what_cannot_be_brought_forward_any_more_comes_at_once_or_when_the_office_opens() -> None:
     reached = due(Rule.parse("elapsed_24h"), moment("Fri 27 Nov 2026 16:40"), OFFICE)
     reminders = ReminderPlan.parse(["-4h", "0", "+1h"])
