@@ -324,6 +324,21 @@ class Pause(SQLModel, table=True):
     ended_at: datetime | None = None
 
 
+class Feedback(SQLModel, table=True):
+    """A survey that was sent about a concluded case, and what was answered: codes alone. A remark is in ``note_id``."""
+
+    __tablename__ = "feedback"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str = Field(foreign_key="cases.id", max_length=26)
+    role: str = Field(max_length=16)
+    address_key: str | None = Field(default=None, max_length=64)
+    asked_at: datetime = Field(index=True)
+    answered_at: datetime | None = None
+    answers: dict[str, str] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    note_id: str | None = Field(default=None, max_length=26)
+    __table_args__ = (UniqueConstraint("case_id", "role"),)
+
+
 class Deadline(SQLModel, table=True):
     """A running clock of a case. ``steps`` is how the due time was reached, counted day by counted day."""
 

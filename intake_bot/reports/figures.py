@@ -23,10 +23,10 @@ from intake_bot.casework.vocabulary import (
     Source,
     Status,
 )
-from intake_bot.reports import records
+from intake_bot.reports import records, satisfaction
 from intake_bot.reports.periods import Kind, Period, months_after
 from intake_bot.reports.publishing import for_publication
-from intake_bot.reports.records import Held, Kept, Record
+from intake_bot.reports.records import Asked, Held, Kept, Record
 from intake_bot.reports.tables import Row, Table, counted, share
 from triage.vocabulary import Category, Criterion, Threshold
 
@@ -94,6 +94,7 @@ def make(
         meetings=[records.meetings(session, *clock.span(one)) for one in (period, *compared)],
         regulators=[records.regulators(session, *clock.span(one)) for one in (period, *compared)],
         open_at_end=records.open_at(session, min(clock.span(period)[1], now)),
+        asked=records.feedback(session, *clock.span(period)),
     )
     tables = tuple(here.tables(kind))
     faults = tuple(fault for table in tables for fault in table.faults())
@@ -151,6 +152,7 @@ class _Figures:
     meetings: list[list[Held]]
     regulators: list[list[Held]]
     open_at_end: list[Record]
+    asked: list[Asked]
 
     def tables(self, kind: Kind) -> Iterable[Table]:
         yield self._by_month()
@@ -181,6 +183,7 @@ class _Figures:
         if kind is Kind.ANNUAL:
             yield self._themes()
             yield self._agreement()
+        yield from satisfaction.tables(self.asked)
 
     @property
     def _this(self) -> list[Record]:

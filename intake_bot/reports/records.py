@@ -17,6 +17,7 @@ from storage.tables import (
     Case,
     Deadline,
     DecisionRow,
+    Feedback,
     Meeting,
     Pause,
     Regulator,
@@ -102,6 +103,22 @@ def regulators(session: Session, since: datetime, until: datetime) -> list[Held]
         select(Regulator.body, Regulator.told_at).where(col(Regulator.told_at) >= since, col(Regulator.told_at) < until)
     )
     return [Held(body, at) for body, at in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody who was asked what they think of the service, and what they answered; None where they did not."""
+
+    role: str
+    answers: Mapping[str, str] | None
+
+
+def feedback(session: Session, since: datetime, until: datetime) -> list[Asked]:
+    """The surveys that were sent in a time."""
+    rows = session.exec(
+        select(Feedback.role, Feedback.answers).where(col(Feedback.asked_at) >= since, col(Feedback.asked_at) < until)
+    )
+    return [Asked(role, answers) for role, answers in rows]
 
 
 _CASE: tuple[Any, ...] = (
