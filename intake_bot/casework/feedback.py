@@ -87,7 +87,11 @@ def take(
         return None
     letter = practice.letters.feedback(reference=case.reference)
     found = read(
-        full_text, (letter.subject, letter.text, letter.html), body_text=body_text, signature_text=signature_text
+        full_text,
+        (letter.subject, letter.text, letter.html),
+        body_text=body_text,
+        signature_text=signature_text,
+        known=_signed(session, practice, case, sender_key),
     )
     if not found.answers:
         return None
@@ -108,6 +112,28 @@ def take(
         note=note,
     )
     return found
+
+
+def _signed(session: Session, practice: Practice, case: Case, sender_key: str) -> list[str]:
+    """What they have signed their messages on the case with, and their name: it is no news under some ticks."""
+    rows = session.exec(
+        select(Message)
+        .where(col(Message.case_id) == case.id, col(Message.sender_key) == sender_key)
+        .order_by(col(Message.received_at))
+        .limit(_MOST_SIGNED)
+    ).all()
+    lines: list[str] = []
+    for row in rows:
+        try:
+            content = practice.vault.open_json(Place("messages", row.id, "content", case.id), row.content)
+        except (*UNOPENABLE, ValueError):
+            continue
+        lines += [*str(content.get("signature_text") or "").splitlines(), str(content.get("sender_name") or "")]
+    return lines
+
+
+_MOST_SIGNED = 5
+"""Messages of a sender that are looked through for it."""
 
 
 def _is_a_parents(session: Session, case: Case) -> bool:

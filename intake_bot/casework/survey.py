@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,12 +65,14 @@ class Read:
     remark: str
 
 
-def read(full_text: str, letter: Sequence[str], *, body_text: str = "", signature_text: str = "") -> Read:
+def read(
+    full_text: str, letter: Sequence[str], *, body_text: str = "", signature_text: str = "", known: Sequence[str] = ()
+) -> Read:
     """The answers in a reply to a survey, wherever they were written: beside the questions, below, or above the letter.
 
     ``letter`` is its texts, HTML among them. ``full_text`` is all of the reply, with what it quotes; ``body_text`` what its
     reader holds for new in it, which is never taken for a header. What cannot be told for an answer is part of the remark:
-    nothing that was written is lost.
+    nothing that was written is lost. ``known`` are lines that the writer has signed with before.
     """
     text = "\n".join(_MARKS.sub("", line).strip() for line in full_text.splitlines())
     answers: dict[str, str] = {}
@@ -92,17 +94,18 @@ def read(full_text: str, letter: Sequence[str], *, body_text: str = "", signatur
                 answers.setdefault(question.code, answer)
             text = text[: match.start()] + "\n" + text[end:]
     text = _REMARK.sub("\n", text)
-    beside += _unknown(text, letter, answers, body_text, signature_text)
+    signed = {line.strip() for line in signature_text.splitlines()} - {line.strip() for line in body_text.splitlines()}
+    signed |= {line.strip() for line in known}
+    beside += _unknown(text, letter, answers, body_text, signed)
     return Read(answers, "\n".join(beside).strip())
 
 
 def _unknown(
-    text: str, letter: Sequence[str], answers: dict[str, str], body_text: str, signature_text: str
+    text: str, letter: Sequence[str], answers: dict[str, str], body_text: str, signed: Collection[str]
 ) -> Iterator[str]:
     """The lines that are neither answers nor ours. Answers that stand by their number alone are taken on the way."""
     ours = [_stream(text) for text in letter]
     new = {line.strip() for line in body_text.splitlines()}
-    signed = {line.strip() for line in signature_text.splitlines()}
     for line in text.splitlines():
         words = _WORD.findall(line.lower())
         if not words:
@@ -115,7 +118,7 @@ def _unknown(
                 answers.setdefault(question.code, answer)
                 continue
         is_new = line in new
-        if line in signed and not is_new:
+        if line in signed or _FAREWELL.fullmatch(line):
             continue
         if not is_new and _HISTORY.fullmatch(line):
             continue
@@ -149,6 +152,10 @@ _MARKS = re.compile(r"^\s{0,3}(?:[>＞|]\s?){0,20}")
 _TAGS = re.compile(r"(?s)<[^>]*>")
 _NUMBERED = re.compile(r"\s*\(?[Qq]?(?P<number>[1-4])\s{0,3}[.):=\s-]\s{0,3}(?P<said>\S.{0,60})")
 _BELOW = re.compile(r"(?:[ \t]*\n){1,3}(?P<said>[^\n]{1,40})(?=\n|$)")
+_FAREWELL = re.compile(
+    r"(?i)(?:(?:many |with )?(?:thanks|thank you|(?:kind(?:est)? |best |warm )?(?:regards|wishes))|yours sincerely)"
+    r"[,.!]?|sent from my \w+(?: \w+)?\.?"
+)
 _HISTORY = re.compile(
     r"(?i)\*?(?:from|sent|date|to|cc|subject|reply-to|importance)\*?:.{0,400}|on .{1,200}\bwrote:|"
     r".{0,120}>\s*wrote:|-{2,}.{0,40}-{2,}"

@@ -193,6 +193,14 @@ def test_ticks_alone_are_kept_counted_and_ring_no_bell(asking: Desk) -> None:
     assert any("kept what the referrer thinks of the service" in sentence for sentence in sentences)
 
 
+def test_what_they_sign_with_is_no_news(asking: Desk) -> None:
+    case_id = concluded(asking, signature_text="Designated safeguarding lead\nOakfield School")
+    above = "Many thanks,\nJ Farrier\nDesignated safeguarding lead\nOakfield School"
+    reply(asking, case_id, above + "\n\n" + filled(asking, "4"), body_text=above)
+    assert show(asking, case_id)["feedback"][0]["remark"] is None
+    assert told(asking, NoticeKind.JOINED) == []
+
+
 def test_a_remark_is_content_and_rings(asking: Desk) -> None:
     case_id = concluded(asking)
     reply(asking, case_id, filled(asking, "1", remark=f"He did it again, {CANARY}."))
