@@ -24,7 +24,7 @@ from intake_bot.casework import imported
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.practice import Practice
 from intake_bot.house import House
-from intake_bot.reports import documents, export, figures, tracker
+from intake_bot.reports import documents, export, figures, tracker, tracker_file, tracker_mapping
 from intake_bot.reports.figures import Report
 from intake_bot.reports.periods import Kind, Period
 from intake_bot.reports.tables import HIDDEN
@@ -158,9 +158,9 @@ def test_the_exported_tracker_is_read_back_to_the_same_figures(
         (path,) = export.write({"t.xlsx": export.tracker(session, YEAR, calendar)}, tmp_path / "out")
         files = export.dataset(session, YEAR, calendar)
     assert path.stat().st_mode & 0o777 == 0o600
-    sheet = tracker.read(path)
-    guessed = tracker.guess(sheet)
-    assert list(tracker.unmapped(guessed)) == []
+    sheet = tracker_file.read(path)
+    guessed = tracker_mapping.guess(sheet)
+    assert list(tracker_mapping.unmapped(guessed)) == []
     copy = tmp_path / "copy.db"
     shutil.copyfile(migrated(None).removeprefix("sqlite:///"), copy)
     other = House(house.settings, tmp_path, Database(f"sqlite:///{copy}"), house.practice)
