@@ -18,7 +18,17 @@ from sqlalchemy import and_
 from sqlalchemy import case as case_when
 from sqlmodel import Session, col, func, select
 
-from intake_bot.casework import chasing, conversation, deadlines, desk_queue, directory, feedback, matching, undelivered
+from intake_bot.casework import (
+    chasing,
+    conversation,
+    deadlines,
+    desk_queue,
+    directory,
+    feedback,
+    knowing,
+    matching,
+    undelivered,
+)
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.own_messages import message_of
 from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW, TRIAGE, Practice, takes_no_answers
@@ -97,6 +107,8 @@ class Incoming:
     """The key of our last word to them on an open case: what they write outside a thread belongs there."""
     no_names: bool = False
     """A no-names consultation, as whoever filled in the form said."""
+    employer_knew: str = ""
+    """When the employer first knew, as the form said: a day, with or without a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +298,7 @@ def _open_case(
         category=suggestion.category if suggestion else None,
         threshold=suggestion.threshold if suggestion else None,
         category_by="suggestion" if suggestion else None,
+        employer_knew_at=_employer_knew(practice, incoming),
     )
     session.add(case)
     session.flush()
@@ -334,6 +347,16 @@ def _open_case(
     else:
         desk_queue.post_card(session, practice, case, now=now)
     return Filed(Outcome.OPENED, incoming.id, case.id, case.reference, acknowledged=refusal is None)
+
+
+def _employer_knew(practice: Practice, incoming: Incoming) -> datetime | None:
+    """None for what names no day, or one ahead: the words stand in the message."""
+    try:
+        knew = knowing.moment(incoming.employer_knew, practice.calendar)
+    except knowing.NoMoment:
+        return None
+    local = practice.calendar.local
+    return knew if local(knew).date() <= local(incoming.received_at).date() else None
 
 
 def _named(incoming: Incoming) -> list[Name]:

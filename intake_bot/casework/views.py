@@ -293,6 +293,7 @@ def case_json(case: Case) -> dict[str, Any]:
         "decision": case.decision,
         "outcome": case.outcome,
         "sub_sector": case.sub_sector,
+        "employer_knew_at": rfc3339(case.employer_knew_at),
         "source": case.source,
         "themes": case.themes or [],
         "employer_action": case.employer_action,
@@ -555,6 +556,8 @@ def _record(session: Session, practice: Practice, case: Case) -> Iterator[tuple[
     for regulator in _of_case(session, Regulator, case.id):
         yield f"Regulator told: {regulator.body.replace('_', ' ').upper()}", say_time(regulator.told_at, zone)
 
+    if case.employer_knew_at is not None:
+        yield "The employer first knew", say_time(case.employer_knew_at, zone)
     for asked in _of_case(session, Feedback, case.id):
         who = survey.Role(asked.role).label
         if asked.answered_at is None:

@@ -54,6 +54,11 @@ CONTACTS = (
     Column("outcome", "Of a referral: a code", lambda one: one.outcome),
     Column("employer_action", "What the employer did: a code", lambda one: one.employer_action),
     Column("concluded_at", "When it was concluded", lambda one: one.concluded_at),
+    Column(
+        "employer_knew_at",
+        "When the employer first knew; noon where only the day is known",
+        lambda one: one.employer_knew_at,
+    ),
     Column("has_police", "1: the police or a court take part, or did", lambda one: int(one.has_police)),
     Column(
         "paused_days",
@@ -113,6 +118,7 @@ TRACKER_HEADS = (
     "Outcome",
     "Employer action",
     "Date closed",
+    "Employer first knew",
     "Themes",
 )
 """Heads that the import's guess knows again."""
@@ -150,6 +156,7 @@ def tracker(session: Session, period: Period, calendar: WorkingCalendar) -> byte
                     _said(one.outcome),
                     _said(one.employer_action),
                     _local(one.concluded_at, calendar),
+                    _local(one.employer_knew_at, calendar),
                     ", ".join(one.themes),
                 )
             )

@@ -54,6 +54,7 @@ class Record:
     outcome: str | None
     employer_action: str | None
     concluded_at: datetime | None
+    employer_knew_at: datetime | None
     themes: tuple[str, ...]
     suggested: str | None
     """The threshold that triage suggested first."""
@@ -135,6 +136,7 @@ _CASE: tuple[Any, ...] = (
     Case.outcome,
     Case.employer_action,
     Case.concluded_at,
+    Case.employer_knew_at,
     Case.themes,
 )
 
@@ -192,6 +194,7 @@ def _records(session: Session, which: ColumnElement[bool]) -> list[Record]:
             outcome=outcome,
             employer_action=employer_action,
             concluded_at=concluded_at,
+            employer_knew_at=employer_knew_at,
             themes=tuple(themes or ()),
             suggested=suggested.get(case_id, (None, None))[0],
             suggested_category=suggested.get(case_id, (None, None))[1],
@@ -213,6 +216,7 @@ def _records(session: Session, which: ColumnElement[bool]) -> list[Record]:
             outcome,
             employer_action,
             concluded_at,
+            employer_knew_at,
             themes,
         ) in cases
     ]

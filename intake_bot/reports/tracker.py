@@ -76,6 +76,14 @@ def _past(
                 raise ValueError(f"{name}: it lies ahead")
             later = now
         days[name] = later and max(later, received)
+    if (knew := days["employer_knew"]) is not None and calendar.local(knew).date() > calendar.local(now).date():
+        raise ValueError("employer_knew: it lies ahead")
+    decided, concluded = days["decided"], days["concluded"]
+    if decided is not None and concluded is not None and concluded < decided:
+        # Both may be noon of the same day: a time of one says nothing about the other.
+        if calendar.local(concluded).date() < calendar.local(decided).date():
+            raise ValueError("concluded: it lies before the day it was decided")
+        days["concluded"] = decided
     decision = _code("decision", cells, mapping)
     outcome = _code("outcome", cells, mapping)
     if decision is None and outcome is not None:
@@ -97,6 +105,7 @@ def _past(
         outcome=outcome,
         employer_action=_code("employer_action", cells, mapping),
         concluded_at=days["concluded"],
+        employer_knew_at=days["employer_knew"],
         themes=tuple(one[:40] for text in text_of(cells.get("themes")).lower().split(",") if (one := text.strip()))[
             :20
         ],
@@ -199,6 +208,6 @@ def _day(name: str, text: str) -> tuple[date, time]:
     raise ValueError(f"{name}: {text[:40]!r} is no day; write 30/11/2025")
 
 
-_DAYS = ("received", "decided", "concluded", "meeting")
+_DAYS = ("received", "decided", "concluded", "meeting", "employer_knew")
 _YES = re.compile(r"(?i)y(?:es)?|true|1|x|✓|met|in time")
 _NO = re.compile(r"(?i)n(?:o)?|false|0|missed|late|n/?a|-")

@@ -17,6 +17,7 @@ FIELDS: Mapping[str, str] = {
     "concluded": r"(?:date|when).*(?:clos|conclu|outcome|end)|^(?:closed|concluded)$",
     "meeting": r"(?:date|when).*(?:meeting|asv|amm|strategy|iem)",
     "in_24_hours": r"24 ?h|one working day|1 working day|in time",
+    "employer_knew": r"first (?:knew|known|aware)|(?:employer|setting|school).*(?:knew|aware)|date.*(?:aware|disclos)",
     "organisation": r"organi[sz]ation|employer\b(?!.*action)|school|setting|workplace|establishment",
     "sub_sector": r"sub.?sector|phase|type of (?:school|setting)",
     "sector": r"sector|workforce|profession\b|agency\b(?!.*ref)",

@@ -1,4 +1,4 @@
-"""feedback
+"""feedback, and when the employer first knew
 
 The survey at conclusion: whom it went to, and the answers as codes.
 """
@@ -31,3 +31,4 @@ def upgrade() -> None:
         sa.UniqueConstraint("case_id", "role"),
     )
     op.create_index("ix_feedback_asked_at", "feedback", ["asked_at"])
+    op.add_column("cases", sa.Column("employer_knew_at", UTCDateTime(), nullable=True))
