@@ -131,6 +131,9 @@ def export(
     benchmark: Annotated[
         bool, typer.Option("--benchmark", help="The year's figures for other authorities, small numbers hidden.")
     ] = False,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="As Parquet instead of CSV; needs intake-bot[parquet].")
+    ] = False,
     as_json: JsonOption = False,
     by: ByOption = None,
     config: ConfigOption = None,
@@ -138,8 +141,11 @@ def export(
 ) -> None:
     """Codes and times for other programs (CSV with a dictionary), or the tracker or a benchmark. No content, no names."""
     from intake_bot.reports import export as exported
+    from intake_bot.reports.parquet import NotInstalled
     from storage import audit
 
+    if sum((tracker, benchmark, parquet)) > 1:
+        wrong("name one of --tracker, --benchmark and --parquet")
     now = now_utc()
     with opened_house(config, data) as house:
         calendar = house.practice.calendar
@@ -151,6 +157,11 @@ def export(
                 files = {f"benchmark-{period.since}-to-{last}.json": exported.benchmark(report)}
             elif tracker:
                 files = {f"tracker-{period.since}-to-{last}.xlsx": exported.tracker(session, period, calendar)}
+            elif parquet:
+                try:
+                    files = exported.parquet(session, period, calendar)
+                except NotInstalled as problem:
+                    failed(str(problem))
             else:
                 files = exported.dataset(session, period, calendar)
         try:
@@ -159,7 +170,7 @@ def export(
             failed(f"{fault.filename or folder}: cannot be written ({fault.strerror})")
         with house.database.write() as session:
             detail = {"from": period.since.isoformat(), "to": period.until.isoformat()}
-            code = "benchmark" if benchmark else "tracker" if tracker else "dataset"
+            code = "benchmark" if benchmark else "tracker" if tracker else "parquet" if parquet else "dataset"
             audit.record(
                 session,
                 audit.SERVICE_CHAIN,
