@@ -232,6 +232,12 @@ def facts(
     sub_sector: Annotated[str | None, typer.Option(help="And within it.")] = None,
     source: Annotated[str | None, typer.Option(help="Who brought it: employer, police, parent_or_carer, ...")] = None,
     themes: Annotated[str | None, typer.Option(help="Tags for the figures, with commas between.")] = None,
+    employer_knew: Annotated[
+        str | None,
+        typer.Option(
+            metavar="D", help="When the employer first knew: 2026-11-27, or 2026-11-27 16:40; empty: not known."
+        ),
+    ] = None,
     by: ByOption = None,
     config: ConfigOption = None,
     data: DataOption = DEFAULT_DATA,
@@ -247,7 +253,7 @@ def facts(
         data,
         case,
         by,
-        lambda case_id, actor: SetFacts(case_id, actor, organisation, sector, sub_sector, whose, tags),
+        lambda case_id, actor: SetFacts(case_id, actor, organisation, sector, sub_sector, whose, tags, employer_knew),
     )
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from sqlmodel import Session
 
-from intake_bot.casework import chasing, conversation, desk_queue, undelivered, views
+from intake_bot.casework import chasing, conversation, desk_queue, feedback, undelivered, views
 from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Notice, NoticeKind, Posted
 from intake_bot.casework.practice import Practice
 from intake_bot.mail.compose import automatic_answer, officers_letter
@@ -85,7 +85,7 @@ class DeliveryWorker:
 
     async def _deliver(self, parcel: Parcel) -> Posted | None:
         match parcel.kind:
-            case Kind.CHASER:
+            case Kind.CHASER | Kind.FEEDBACK:
                 # While the relay was away somebody may have answered, or a case have been closed.
                 if not await asyncio.to_thread(self._is_true_still, parcel):
                     raise _Pointless
@@ -147,7 +147,13 @@ class DeliveryWorker:
         await self.post.send(raw, name=parcel.id, envelope_from=sender, to=parcel.content["to"])
 
     def _is_true_still(self, parcel: Parcel) -> bool:
-        """Whether all that a chaser speaks of is owed. If not it does not go, and the rest comes again in another."""
+        """Whether all that a chaser speaks of is owed. If not it does not go, and the rest comes again in another.
+
+        Of a survey, whether its case is concluded still.
+        """
+        if parcel.kind is Kind.FEEDBACK:
+            with self.database.read() as session:
+                return feedback.still_wanted(session, parcel.case_id)
         actions = set(parcel.content.get("actions", ()))
         with self.database.write() as session:
             owed = chasing.still_owed(session, sorted(actions))
@@ -206,7 +212,7 @@ class DeliveryWorker:
                 uncertain=failure.uncertain,
                 retry_after=timedelta(seconds=failure.retry_after) if failure.retry_after is not None else None,
             )
-            if parked and parcel.via is Via.MAIL:
+            if parked and parcel.via is Via.MAIL and parcel.kind is not Kind.FEEDBACK:
                 undelivered.report(
                     session, self.practice, letter_id=parcel.id, case_id=parcel.case_id, code=failure.code, now=now
                 )

@@ -13,7 +13,7 @@ from intake_bot.casework import advise, asking, queue, views
 from intake_bot.casework.desk import Actor, CaseCard, CaseView
 from intake_bot.casework.queue import Overview, Which
 from intake_bot.house import House
-from intake_bot.slack.ports import Found, Lists, WriteTo, Writing
+from intake_bot.slack.ports import Found, Lists, SoFar, WriteTo, Writing
 from storage import audit
 from storage.search import NoWords, Words
 from storage.spool import Channel, Offer
@@ -65,6 +65,9 @@ class DeskPorts:
 
     async def overview(self, actor: Actor, lists: tuple[Which, ...], limit: int) -> tuple[Overview, Lists]:
         return await asyncio.to_thread(self._overview, actor, lists, limit)
+
+    async def figures(self, actor: Actor) -> list[SoFar]:
+        return await asyncio.to_thread(self._figures, actor)
 
     async def search(self, words: list[str], actor: Actor) -> Found | None:
         try:
@@ -143,6 +146,16 @@ class DeskPorts:
         with self._house.database.read() as session:
             cases = {which: queue.queued(session, practice, which, actor, now=now, limit=limit) for which in lists}
             return queue.overview(session, practice, actor, now=now), cases
+
+    def _figures(self, actor: Actor) -> list[SoFar]:
+        from intake_bot.reports import briefly  # what only a report needs is loaded for one alone
+
+        house, now = self._house, self.now()
+        with house.database.read() as session:
+            found = briefly.so_far(session, house.practice, now=now)
+        with house.database.write() as session:
+            audit.record(session, audit.SERVICE_CHAIN, at=now, actor=str(actor), act="figures_seen")
+        return found
 
     def _open_actions(self, case_id: str, actor: Actor) -> tuple[tuple[str, str], ...]:
         with self._house.database.write() as session:

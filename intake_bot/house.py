@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from intake_bot.casework.directory import DirectoryRules
 from intake_bot.casework.letters import Letterhead, LetterProblem, Letters
-from intake_bot.casework.practice import AdviceRules, ChaserRules, DigestRules, Practice, RetentionRules
+from intake_bot.casework.practice import AdviceRules, ChaserRules, DigestRules, FeedbackRules, Practice, RetentionRules
 from intake_bot.mail.addresses import is_plain
 from intake_bot.settings import LOOPBACK, Settings, SettingsProblem
 from storage import backup, keys, keystore, schema
@@ -160,6 +160,9 @@ def make_practice(settings: Settings, vault: Vault) -> Practice:
         unclaimed_after=timedelta(minutes=settings.reminders.unclaimed_minutes) or None,
         nudges_in_office_hours=settings.reminders.in_office_hours,
         chasers=ChaserRules(**settings.chasers.model_dump(exclude={"enabled"})) if settings.chasers.enabled else None,
+        feedback=FeedbackRules(**settings.feedback.model_dump(exclude={"enabled"}))
+        if settings.feedback.enabled
+        else None,
         digests=DigestRules(**settings.digests.model_dump()),
         letters=make_letters(settings),
         reference_prefix=settings.service.reference_prefix,

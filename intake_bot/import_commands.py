@@ -28,7 +28,8 @@ from intake_bot.command import (
 
 if TYPE_CHECKING:
     from intake_bot.casework.imported import Past
-    from intake_bot.reports.tracker import Refusal, Sheet
+    from intake_bot.reports.tracker import Refusal
+    from intake_bot.reports.tracker_file import Sheet
 
 SHOWN = 5
 """Rows of a preview."""
@@ -56,7 +57,7 @@ def import_(
 ) -> None:
     """Take the old tracker's consultations over, in one transaction. What is on record already stays as it is."""
     from intake_bot.casework import imported
-    from intake_bot.reports import tracker
+    from intake_bot.reports import tracker, tracker_file, tracker_mapping
     from storage import audit
     from storage.batches import batches
 
@@ -67,23 +68,23 @@ def import_(
         calendar, vault = house.practice.calendar, house.practice.vault
         blind = partial(vault.blind, "tracker")
         if guess:
-            proposed = tracker.guess(sheet)
+            proposed = tracker_mapping.guess(sheet)
             if mapping.exists():
                 wrong(f"{mapping} is there already: name another with --map, or take it away")
-            mapping.write_text(tracker.mapping_toml(proposed, sheet), encoding="utf-8")
+            mapping.write_text(tracker_mapping.mapping_toml(proposed, sheet), encoding="utf-8")
             if "received" not in proposed.columns:
                 failed(f"{mapping}: no column tells the day on which a contact came; name it there")
             fit, refused = _sorted(tracker.rows(sheet, proposed, calendar, now, blind))
-            _preview(sheet, fit, refused, [f"{name}: {value}" for name, value in tracker.unmapped(proposed)])
+            _preview(sheet, fit, refused, [f"{name}: {value}" for name, value in tracker_mapping.unmapped(proposed)])
             print(f"look through {mapping}, then: intake-bot import {file} --map {mapping}")
             return
         try:
-            meaning = tracker.mapping_from(mapping, sheet)
+            meaning = tracker_mapping.mapping_from(mapping, sheet)
         except FileNotFoundError:
             wrong(f"{mapping} is not there: make it with intake-bot import {file} --guess")
         except OSError as fault:
             wrong(f"{mapping}: {fault.strerror}")
-        except tracker.NotATracker as problem:
+        except tracker_file.NotATracker as problem:
             wrong(f"{mapping}: {problem}")
         fit, refused = _sorted(tracker.rows(sheet, meaning, calendar, now, blind))
         with house.database.write() as session:
@@ -124,13 +125,13 @@ def import_(
 
 
 def _read(file: Path) -> Sheet:
-    from intake_bot.reports import tracker
+    from intake_bot.reports import tracker_file
 
     try:
-        return tracker.read(file)
+        return tracker_file.read(file)
     except OSError as fault:
         wrong(f"{file}: {fault.strerror}")
-    except tracker.NotATracker as problem:
+    except tracker_file.NotATracker as problem:
         wrong(f"{file}: {problem}")
 
 

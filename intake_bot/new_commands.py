@@ -47,6 +47,9 @@ def new(
     workplace: Annotated[str, typer.Option(help="Where the adult works or volunteers.")] = "",
     when: Annotated[str, typer.Option(help="When it happened.")] = "",
     child: Annotated[str, typer.Option(help="Each child's name or age.")] = "",
+    first_knew: Annotated[
+        str, typer.Option(metavar="D", help="When the employer first knew: 2026-11-27, or 2026-11-27 16:40.")
+    ] = "",
     done: Annotated[str, typer.Option(help="What has been done so far.")] = "",
     danger: Annotated[bool, typer.Option("--danger", help="A child is in immediate danger.")] = False,
     no_names: Annotated[bool, typer.Option("--no-names", help="A no-names consultation.")] = False,
@@ -76,6 +79,7 @@ def new(
         when=when,
         child=child,
         done_so_far=done,
+        first_knew=first_knew,
         in_danger=danger,
         no_names=no_names,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,10 +46,26 @@ def add_to(app: typer.Typer) -> None:
     app.command("export")(export)
 
 
+class What(StrEnum):
+    """What a report may be of."""
+
+    ANNUAL = "annual"
+    QUARTERLY = "quarterly"
+    MONTHLY = "monthly"
+    BENCHMARK = "benchmark"
+
+
 def report(
-    kind: Annotated[
-        Kind, typer.Argument(metavar="annual|quarterly|monthly", help="A year from April, a quarter or a month.")
+    what: Annotated[
+        What,
+        typer.Argument(
+            metavar="annual|quarterly|monthly|benchmark",
+            help="A year from April, a quarter or a month; or benchmark files side by side.",
+        ),
     ],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]...", help="For benchmark: the authorities' files.")
+    ] = None,
     since: _FromOption = None,
     to: _ToOption = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the documents go.")] = Path("reports"),
@@ -62,6 +79,12 @@ def report(
     data: DataOption = DEFAULT_DATA,
 ) -> None:
     """The figures of a period: HTML, a Word draft, a workbook and JSON. Default: the last whole one."""
+    if what is What.BENCHMARK:
+        _side_by_side(files or [], out, as_json=as_json)
+        return
+    if files:
+        wrong("files are named for benchmark alone")
+    kind = Kind(what.value)
     now = now_utc()
     with opened_house(config, data) as house:
         period = _period(kind, since, to, house.practice.calendar.local(now).date())
@@ -82,6 +105,24 @@ def report(
         raise typer.Exit(EXIT_FAILED)
 
 
+def _side_by_side(files: list[Path], out: Path, *, as_json: bool) -> None:
+    """Benchmark files of several authorities in one report. The record is not opened for it."""
+    from intake_bot.reports import side_by_side
+
+    try:
+        found = side_by_side.read(files)
+        paths = side_by_side.write(found, out)
+    except side_by_side.NotABenchmark as problem:
+        failed(str(problem))
+    except OSError as fault:
+        failed(f"{fault.filename or out}: cannot be written ({fault.strerror})")
+    if as_json:
+        print_json({"files": [str(path) for path in paths]})
+    else:
+        for path in paths:
+            print(path)
+
+
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go.")],
     since: _FromOption = None,
@@ -90,6 +131,9 @@ def export(
     benchmark: Annotated[
         bool, typer.Option("--benchmark", help="The year's figures for other authorities, small numbers hidden.")
     ] = False,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="As Parquet instead of CSV; needs intake-bot[parquet].")
+    ] = False,
     as_json: JsonOption = False,
     by: ByOption = None,
     config: ConfigOption = None,
@@ -97,8 +141,11 @@ def export(
 ) -> None:
     """Codes and times for other programs (CSV with a dictionary), or the tracker or a benchmark. No content, no names."""
     from intake_bot.reports import export as exported
+    from intake_bot.reports.parquet import NotInstalled
     from storage import audit
 
+    if sum((tracker, benchmark, parquet)) > 1:
+        wrong("name one of --tracker, --benchmark and --parquet")
     now = now_utc()
     with opened_house(config, data) as house:
         calendar = house.practice.calendar
@@ -110,6 +157,11 @@ def export(
                 files = {f"benchmark-{period.since}-to-{last}.json": exported.benchmark(report)}
             elif tracker:
                 files = {f"tracker-{period.since}-to-{last}.xlsx": exported.tracker(session, period, calendar)}
+            elif parquet:
+                try:
+                    files = exported.parquet(session, period, calendar)
+                except NotInstalled as problem:
+                    failed(str(problem))
             else:
                 files = exported.dataset(session, period, calendar)
         try:
@@ -118,7 +170,7 @@ def export(
             failed(f"{fault.filename or folder}: cannot be written ({fault.strerror})")
         with house.database.write() as session:
             detail = {"from": period.since.isoformat(), "to": period.until.isoformat()}
-            code = "benchmark" if benchmark else "tracker" if tracker else "dataset"
+            code = "benchmark" if benchmark else "tracker" if tracker else "parquet" if parquet else "dataset"
             audit.record(
                 session,
                 audit.SERVICE_CHAIN,

@@ -395,6 +395,18 @@ class ReportsSection(_Section):
     )
 
 
+class FeedbackSection(_Section):
+    """A short survey by email when a case is concluded, answered by replying to it (docs/reports.md)."""
+
+    enabled: bool = Field(False, description="true: whoever opened the case by a message is asked, but never a parent.")
+    employer: bool = Field(
+        True, description="The employer's contact too, where officers asked one for something by email."
+    )
+    days_between: int = Field(
+        30, ge=1, le=3650, description="One address has no more than one such letter in so many days."
+    )
+
+
 class CaseworkSection(_Section):
     """How officers work."""
 
@@ -534,6 +546,7 @@ class Settings(_Section):
     reminders: Reminders = Field(default_factory=Reminders)
     chasers: Chasers = Field(default_factory=Chasers)
     digests: Digests = Field(default_factory=Digests)
+    feedback: FeedbackSection = Field(default_factory=FeedbackSection)
     reports: ReportsSection = Field(default_factory=ReportsSection)
     monitoring: MonitoringSection = Field(default_factory=MonitoringSection)
     triage: Triage = Field(default_factory=Triage)

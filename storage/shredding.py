@@ -27,6 +27,7 @@ from storage.tables import (
     Chaser,
     DecisionRow,
     Destruction,
+    Feedback,
     Link,
     Message,
     NoteRow,
@@ -74,7 +75,7 @@ def shred(session: Session, vault: Vault, case: Case, *, now: datetime) -> int:
     connection.execute(delete(Participant).where(col(Participant.case_id) == case.id))
     for named in (SubjectKey, Subject):
         connection.execute(delete(named).where(col(named.case_id) == case.id))
-    for owed in (Action, Chaser):
+    for owed in (Action, Chaser, Feedback):
         connection.execute(update(owed).where(col(owed.case_id) == case.id).values(address_key=None))
     connection.execute(
         update(Chaser)

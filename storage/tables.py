@@ -74,6 +74,8 @@ class Case(SQLModel, table=True):
     ``restricted_to`` are those who may see a restricted case, beside the officer who has it; ``set_aside`` is why it is no
     consultation; ``sign_off`` is whether the decision that stands waits for a second officer, or had one.
 
+    ``employer_knew_at`` is when the adult's employer first knew, as it is told: noon, where only the day is.
+
     ``key_id`` is the data key of all its content; what arrived later has keys of its own, found over ``raw``.
     """
 
@@ -107,6 +109,7 @@ class Case(SQLModel, table=True):
     themes: list[str] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     restricted_to: list[str] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     employer_action: str | None = Field(default=None, max_length=32)
+    employer_knew_at: datetime | None = None
     transferred_to: str | None = Field(default=None, max_length=100)
     escalated: str | None = Field(default=None, max_length=32)
     set_aside: str | None = Field(default=None, max_length=32)
@@ -322,6 +325,21 @@ class Pause(SQLModel, table=True):
     reason: str = Field(max_length=32)
     started_at: datetime
     ended_at: datetime | None = None
+
+
+class Feedback(SQLModel, table=True):
+    """A survey that was sent about a concluded case, and what was answered: codes alone. A remark is in ``note_id``."""
+
+    __tablename__ = "feedback"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str = Field(foreign_key="cases.id", max_length=26)
+    role: str = Field(max_length=16)
+    address_key: str | None = Field(default=None, max_length=64)
+    asked_at: datetime = Field(index=True)
+    answered_at: datetime | None = None
+    answers: dict[str, str] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    note_id: str | None = Field(default=None, max_length=26)
+    __table_args__ = (UniqueConstraint("case_id", "role"),)
 
 
 class Deadline(SQLModel, table=True):

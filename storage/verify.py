@@ -47,6 +47,7 @@ NOTED_ACTS = (
         "clock_ended",
         "telephone_wanted",
         "adult_named",
+        "feedback_given",
     ),
 )
 """Acts whose words are kept sealed, and whose record holds the hash of them."""

@@ -274,7 +274,10 @@ class NameAdult:
 
 @dataclass(frozen=True, slots=True)
 class SetFacts:
-    """The coded facts that the figures need; None leaves one as it is. ``organisation`` is where the adult works."""
+    """The coded facts that the figures need; None leaves one as it is. ``organisation`` is where the adult works.
+
+    ``employer_knew`` is when the employer first knew: 2026-11-27, or 2026-11-27 16:40; empty, where it is not known.
+    """
 
     case_id: str
     by: Actor
@@ -283,6 +286,7 @@ class SetFacts:
     sub_sector: str | None = None
     source: Source | None = None
     themes: tuple[str, ...] | None = None
+    employer_knew: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from intake_bot.casework import chasing, deadlines, desk_queue, pausing, retention
+from intake_bot.casework import chasing, deadlines, desk_queue, feedback, pausing, retention
 from intake_bot.casework.acts import Conclude, Done, Refused
 from intake_bot.casework.practice import ADVICE, ONE_MONTH, Practice
 from intake_bot.casework.views import latest_decision
@@ -57,6 +57,7 @@ def conclude(
     )
     why = retention.stripped(practice, case)
     if why is None:
+        feedback.ask(session, practice, case, now=now)
         desk_queue.update_card(session, practice, case, now=now)
         return Done(f"{case.reference} is concluded.")
     if case.hold:

@@ -20,7 +20,10 @@ MAX_WORDS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Consultation:
-    """What was told. Everything but ``what_happened`` may be empty. ``asker`` is who filled it in in Slack."""
+    """What was told. Everything but ``what_happened`` may be empty. ``asker`` is who filled it in in Slack.
+
+    ``first_knew`` is when the adult's employer first knew, as :mod:`.knowing` reads it.
+    """
 
     channel: str
     what_happened: str
@@ -35,6 +38,7 @@ class Consultation:
     when: str = ""
     child: str = ""
     done_so_far: str = ""
+    first_knew: str = ""
     in_danger: bool = False
     no_names: bool = False
     asker: str = ""
@@ -64,6 +68,7 @@ class Consultation:
             ("No names are given", "yes" if self.no_names else ""),
             ("What happened", self.what_happened),
             ("When", self.when),
+            ("The employer first knew", self.first_knew),
             ("Adult", self.adult),
             ("Role", self.adult_role),
             ("Workplace", self.workplace),
@@ -115,6 +120,7 @@ def incoming(told: Consultation, arrival: Mapping[str, Any], *, is_address: bool
         sender_trust="pass" if by_slack else "none",
         asker=asker if by_slack else None,
         no_names=told.no_names,
+        employer_knew=told.first_knew,
     )
 
 

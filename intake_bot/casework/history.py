@@ -52,6 +52,8 @@ _ACTS: Mapping[str, str] = {
     "chased": "sent a letter about what is owed ({code} the day)",
     "chasers_stopped": "sends no more about what is owed ({code})",
     "telephone_wanted": "asked the officer to telephone ({code})",
+    "feedback_asked": "asked what the {code} thinks of the service",
+    "feedback_given": "kept what the {code} thinks of the service",
     "clock_ended": "said of a clock by hand: {code}",
     "strand_opened": "opened the strand {code}",
     "strand_closed": "closed the strand {code}",
@@ -80,7 +82,7 @@ _ACTS: Mapping[str, str] = {
 }
 """What each act of the record reads like; an act that is not here reads as its own name."""
 
-_NO_REASONS = frozenset({"advised", "redacted", "adult_named", "telephone_wanted"})
+_NO_REASONS = frozenset({"advised", "redacted", "adult_named", "telephone_wanted", "feedback_given"})
 """Acts whose note is something else than why."""
 
 

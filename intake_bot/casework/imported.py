@@ -57,6 +57,7 @@ class Past:
     employer_action: EmployerAction | None = None
     concluded_at: datetime | None = None
     themes: tuple[str, ...] = ()
+    employer_knew_at: datetime | None = None
 
 
 def known(session: Session, references: list[str]) -> set[str]:
@@ -88,6 +89,7 @@ def keep(session: Session, practice: Practice, past: Past, *, by: Actor, source:
         outcome=past.outcome if past.decision is DecisionKind.REFERRAL else None,
         employer_action=past.employer_action,
         concluded_at=past.concluded_at,
+        employer_knew_at=past.employer_knew_at,
         themes=sorted(set(past.themes)) or None,
         remarks=[Remark.FOLDED.value],
     )

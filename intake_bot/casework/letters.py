@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import DictLoader, StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes, select_autoescape
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from intake_bot.casework import survey
 from triage.vocabulary import NAMING_DATA, MissingDatum
 
 COLUMNS = 76
@@ -189,6 +190,10 @@ class Letters:
         }
         return self._letter(CHASER, facts, {})
 
+    def feedback(self, *, reference: str) -> Letter:
+        """The survey about a concluded consultation: its reference, and our questions as they are read in the reply."""
+        return self._letter(FEEDBACK, {"reference": reference, "lines": survey.LINES, "remark": survey.REMARK}, {})
+
     def check(self) -> None:
         """Try every template with everything that it will meet, so that a faulty one stops the start and not a sending.
 
@@ -220,6 +225,17 @@ class Letters:
                     for number in range(count)
                 ]
                 self._check_chaser(self.chaser(owed), owed)
+
+        self._check_feedback(self.feedback(reference=_SAMPLE_REFERENCE))
+
+    def _check_feedback(self, letter: Letter) -> None:
+        """What a replaced template must not leave out: the questions as they stand, by which an answer is found."""
+        for form, text in (("txt", letter.text), ("html", letter.html)):
+            if any(line not in text for line in (_SAMPLE_REFERENCE, *survey.LINES, survey.REMARK)):
+                where = self._where[f"{FEEDBACK}.{form}.j2"]
+                raise LetterProblem(
+                    f"{where}: it leaves out the reference, a line of the form, or the line for a remark"
+                )
 
     def _check_chaser(self, letter: Letter, owed: Sequence[Owed]) -> None:
         """What a replaced template must not leave out: which case, and where each answer goes where there are several."""
@@ -349,7 +365,7 @@ def _replacements(folder: Path, own: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-ACKNOWLEDGEMENT, ADVICE, CHASER = "acknowledgement", "advice", "chaser"
+ACKNOWLEDGEMENT, ADVICE, CHASER, FEEDBACK = "acknowledgement", "advice", "chaser", "feedback"
 
 _HEAD_WORDS = (
     "service",
@@ -367,10 +383,11 @@ _FACTS = {
     ACKNOWLEDGEMENT: {"reference", "received", "answer_by", "missing", "unreadable"},
     ADVICE: {"reference", "original"},
     CHASER: {"reference", "several", "overdue", "owed"},
+    FEEDBACK: {"reference", "lines", "remark"},
 }
-_WORDS: Mapping[str, set[str]] = {ACKNOWLEDGEMENT: set(), ADVICE: {"advice", "paragraphs"}, CHASER: set()}
+_WORDS: Mapping[str, set[str]] = {ADVICE: {"advice", "paragraphs"}}
 _VARIABLES = {
-    f"{kind}.{form}.j2": {*_HEAD_WORDS, *facts, *(() if form == "subject" else {"subject", *_WORDS[kind]})}
+    f"{kind}.{form}.j2": {*_HEAD_WORDS, *facts, *(() if form == "subject" else {"subject", *_WORDS.get(kind, set())})}
     for kind, facts in _FACTS.items()
     for form in ("subject", "txt", "html")
 }

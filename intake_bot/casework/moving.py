@@ -150,6 +150,7 @@ def split(session: Session, practice: Practice, case: Case, act: Split, *, now: 
         organisation=case.organisation,
         sector=case.sector,
         sub_sector=case.sub_sector,
+        employer_knew_at=case.employer_knew_at,
         source=case.source,
         elsewhere=case.elsewhere,
         officer=str(act.by),

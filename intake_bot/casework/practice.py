@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import time, timedelta
@@ -88,6 +89,16 @@ class ChaserRules:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedbackRules:
+    """Who is asked at conclusion what they think of the service, beside whoever consulted us."""
+
+    employer: bool = True
+    """The employer's contact too, where a case has one."""
+    days_between: int = 30
+    """One address has no more than one such letter in so many days."""
+
+
+@dataclass(frozen=True, slots=True)
 class DigestRules:
     daily: bool = True
     weekly: bool = True
@@ -126,6 +137,8 @@ class Practice:
     chasers: ChaserRules | None = ChaserRules()
     """None: nobody is chased."""
     digests: DigestRules = DigestRules()
+    feedback: FeedbackRules | None = None
+    """None: nobody is asked."""
 
     def started_by(self, start: Start) -> tuple[str, ...]:
         """The clocks that something starts."""
@@ -178,3 +191,13 @@ class Practice:
 def _without_tag(address: str) -> str:
     local, _, domain = address.strip().rpartition("@")
     return f"{local.partition('+')[0]}@{domain}".lower()
+
+
+def takes_no_answers(address: str) -> bool:
+    """Whether an address says of itself that nobody reads what comes to it, as ``no-reply@`` does."""
+    return bool(_NO_REPLY.search(address.rpartition("@")[0]))
+
+
+_NO_REPLY = re.compile(
+    r"(?i)(?:^|[-_.+\d])(?:no|do[-_.]?not|don[-_.]?t)[-_.]?(?:repl(?:y|ies)|respon(?:d|se))(?:$|[-_.+=\d])"
+)

@@ -18,10 +18,20 @@ from sqlalchemy import and_
 from sqlalchemy import case as case_when
 from sqlmodel import Session, col, func, select
 
-from intake_bot.casework import chasing, conversation, deadlines, desk_queue, directory, matching, undelivered
+from intake_bot.casework import (
+    chasing,
+    conversation,
+    deadlines,
+    desk_queue,
+    directory,
+    feedback,
+    knowing,
+    matching,
+    undelivered,
+)
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.own_messages import message_of
-from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW, TRIAGE, Practice
+from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW, TRIAGE, Practice, takes_no_answers
 from intake_bot.casework.references import free_reference
 from intake_bot.casework.sectors import sector_of
 from intake_bot.casework.text_read import FULL_TEXT, NEW_WORDS, is_shortened
@@ -97,6 +107,8 @@ class Incoming:
     """The key of our last word to them on an open case: what they write outside a thread belongs there."""
     no_names: bool = False
     """A no-names consultation, as whoever filled in the form said."""
+    employer_knew: str = ""
+    """When the employer first knew, as the form said: a day, with or without a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +298,7 @@ def _open_case(
         category=suggestion.category if suggestion else None,
         threshold=suggestion.threshold if suggestion else None,
         category_by="suggestion" if suggestion else None,
+        employer_knew_at=_employer_knew(practice, incoming),
     )
     session.add(case)
     session.flush()
@@ -334,6 +347,16 @@ def _open_case(
     else:
         desk_queue.post_card(session, practice, case, now=now)
     return Filed(Outcome.OPENED, incoming.id, case.id, case.reference, acknowledged=refusal is None)
+
+
+def _employer_knew(practice: Practice, incoming: Incoming) -> datetime | None:
+    """None for what names no day, or one ahead: the words stand in the message."""
+    try:
+        knew = knowing.moment(incoming.employer_knew, practice.calendar)
+    except knowing.NoMoment:
+        return None
+    local = practice.calendar.local
+    return knew if local(knew).date() <= local(incoming.received_at).date() else None
 
 
 def _named(incoming: Incoming) -> list[Name]:
@@ -417,8 +440,9 @@ def _join_case(
     )
     if incoming.machine_reason is None:
         chasing.answered(session, case, _sender_key(practice, incoming), now=now)
+    ticks = not version_of and not urgent and _is_ticks(session, practice, case, incoming, now=now)
     desk_queue.update_card(session, practice, case, now=now)
-    if is_for_an_officer(incoming):
+    if is_for_an_officer(incoming) and not ticks:
         # A card that changes rings no bell, and what has come may be worse than what came first.
         notice = Notice(
             NoticeKind.JOINED,
@@ -429,6 +453,23 @@ def _join_case(
         )
         desk_queue.post_notice(session, practice, notice, key=f"joined:{incoming.id}", now=now, case_id=case.id)
     return Filed(placement.outcome, incoming.id, case.id, case.reference)
+
+
+def _is_ticks(session: Session, practice: Practice, case: Case, incoming: Incoming, *, now: datetime) -> bool:
+    """Keep what the message answers of our survey; whether it says nothing else, so that nobody need be told of it."""
+    if incoming.machine_reason is not None or incoming.unreadable is not None:
+        return False
+    found = feedback.take(
+        session,
+        practice,
+        case,
+        sender_key=_sender_key(practice, incoming),
+        full_text=incoming.full_text,
+        body_text=incoming.body_text,
+        signature_text=incoming.signature_text,
+        now=now,
+    )
+    return found is not None and not found.remark and not incoming.attachments and not incoming.defects
 
 
 def _identity(practice: Practice, incoming: Incoming) -> str:
@@ -573,7 +614,7 @@ def _note_bounce(
         letter = outbox.letter_of(session, bounce_tags=(), mail_ids=incoming.answers)
     if letter is None and case_id is not None:
         letter = outbox.newest_letter(session, case_id)
-    if letter is not None and outbox.bounced(session, letter, now=now):
+    if letter is not None and outbox.bounced(session, letter, now=now) and letter.kind != Kind.FEEDBACK:
         undelivered.report(session, practice, letter_id=letter.id, case_id=letter.case_id, code=outbox.BOUNCED, now=now)
 
 
@@ -741,14 +782,6 @@ def _no_acknowledgement(session: Session, practice: Practice, incoming: Incoming
     return None
 
 
-def takes_no_answers(address: str) -> bool:
-    """Whether an address says of itself that nobody reads what comes to it, as ``no-reply@`` does."""
-    return bool(_NO_REPLY.search(address.rpartition("@")[0]))
-
-
-_NO_REPLY = re.compile(
-    r"(?i)(?:^|[-_.+\d])(?:no|do[-_.]?not|don[-_.]?t)[-_.]?(?:repl(?:y|ies)|respon(?:d|se))(?:$|[-_.+=\d])"
-)
 OTHERS_FACTOR = 3
 """How many times the answers for one sender go to one address in all, whoever asks for them in its name."""
 _LETTERS = re.compile(r"[^\W\d_]+")

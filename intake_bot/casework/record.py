@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Session, col, select
 
-from intake_bot.casework import chasing, deadlines, desk_queue, matching
+from intake_bot.casework import chasing, deadlines, desk_queue, knowing, matching
 from intake_bot.casework.acts import (
     CloseAction,
     CorrectReceipt,
@@ -305,7 +306,17 @@ def set_facts(session: Session, practice: Practice, case: Case, act: SetFacts, *
         if act.themes is None
         else sorted({theme.strip().lower() for theme in act.themes if theme.strip()}),
     }
-    changed = {}
+    changed: dict[str, dict[str, Any]] = {}
+    if act.employer_knew is not None:
+        try:
+            knew = knowing.moment(act.employer_knew, practice.calendar) if act.employer_knew.strip() else None
+        except knowing.NoMoment as wrong:
+            return Refused(str(wrong))
+        if knew is not None and practice.calendar.local(knew).date() > practice.calendar.local(now).date():
+            return Refused("When the employer first knew does not lie ahead.")
+        if knew != case.employer_knew_at:
+            was, case.employer_knew_at = case.employer_knew_at, knew
+            changed["employer_knew_at"] = {"from": was and was.isoformat(), "to": knew and knew.isoformat()}
     for name, value in given.items():
         if value is None:
             continue

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, col, func, select
 
-from intake_bot.casework import deadlines, matching
+from intake_bot.casework import deadlines, matching, survey
 from intake_bot.casework.desk import Actor, CaseCard, CaseView, DecisionView, DueTime, MessageView
 from intake_bot.casework.history import history
 from intake_bot.casework.letters import say_time
@@ -38,6 +38,7 @@ from storage.tables import (
     Chaser,
     Deadline,
     DecisionRow,
+    Feedback,
     Link,
     Meeting,
     Message,
@@ -292,6 +293,7 @@ def case_json(case: Case) -> dict[str, Any]:
         "decision": case.decision,
         "outcome": case.outcome,
         "sub_sector": case.sub_sector,
+        "employer_knew_at": rfc3339(case.employer_knew_at),
         "source": case.source,
         "themes": case.themes or [],
         "employer_action": case.employer_action,
@@ -428,6 +430,16 @@ def show_json(session: Session, practice: Practice, case: Case) -> dict[str, Any
             {"body": row.body, "told_at": rfc3339(row.told_at), "by": row.by}
             for row in _of_case(session, Regulator, case.id)
         ],
+        "feedback": [
+            {
+                "role": row.role,
+                "asked_at": rfc3339(row.asked_at),
+                "answered_at": rfc3339(row.answered_at),
+                "answers": row.answers,
+                "remark": words.get(row.note_id or ""),
+            }
+            for row in _of_case(session, Feedback, case.id)
+        ],
         "pauses": [
             {"reason": row.reason, "started_at": rfc3339(row.started_at), "ended_at": rfc3339(row.ended_at)}
             for row in _of_case(session, Pause, case.id)
@@ -544,6 +556,18 @@ def _record(session: Session, practice: Practice, case: Case) -> Iterator[tuple[
     for regulator in _of_case(session, Regulator, case.id):
         yield f"Regulator told: {regulator.body.replace('_', ' ').upper()}", say_time(regulator.told_at, zone)
 
+    if case.employer_knew_at is not None:
+        yield "The employer first knew", say_time(case.employer_knew_at, zone)
+    for asked in _of_case(session, Feedback, case.id):
+        who = survey.Role(asked.role).label
+        if asked.answered_at is None:
+            yield f"{who} was asked about our service", f"{say_time(asked.asked_at, zone)}; no answer yet"
+        else:
+            yield (
+                f"{who} on our service, {say_time(asked.answered_at, zone)}",
+                "\n".join(survey.said(asked.answers or {})),
+            )
+
 
 def _next_chaser(session: Session, action: Action, zone: ZoneInfo) -> str:
     row = session.exec(
@@ -582,7 +606,7 @@ def _of_case(session: Session, table: type[_Row], case_id: str) -> list[_Row]:
     return list(session.exec(select(table).where(rows_of(table).c.case_id == case_id).order_by(*order)).all())
 
 
-_Row = TypeVar("_Row", Action, Meeting, Strand, Regulator, Pause)
+_Row = TypeVar("_Row", Action, Meeting, Strand, Regulator, Pause, Feedback)
 
 
 def reminder_json(row: Reminder, reference: str, target: str) -> dict[str, Any]:

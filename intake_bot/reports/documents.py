@@ -54,8 +54,6 @@ def html(report: Report, drawn: Mapping[str, Drawn], zone: ZoneInfo) -> str:
     """One page: headings, tables with captions and scopes, charts with their words, and nothing fetched from anywhere."""
     from intake_bot.reports import charts
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    source = (resources.files("intake_bot") / "templates" / "report.html").read_text(encoding="utf-8")
     shown = [
         {
             "table": table,
@@ -66,14 +64,23 @@ def html(report: Report, drawn: Mapping[str, Drawn], zone: ZoneInfo) -> str:
         }
         for table in report.tables
     ]
-    return environment.from_string(source).render(
+    return page(
+        "report.html",
         report=report,
         title=TITLES[report.kind],
         shown=shown,
         headlines=headlines(report),
         made=say_time(report.made_at, zone),
-        say=said,
     )
+
+
+def page(template: str, **facts: Any) -> str:
+    """A page of our own that fetches nothing; whatever is put into it is escaped."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    folder = resources.files("intake_bot") / "templates"
+    style = Markup((folder / "report.css").read_text(encoding="utf-8"))  # noqa: S704 (our own file)
+    made = environment.from_string((folder / template).read_text(encoding="utf-8"))
+    return made.render(style=style, say=said, **facts)
 
 
 def docx(report: Report, drawn: Mapping[str, Drawn], zone: ZoneInfo) -> bytes:
@@ -150,6 +157,24 @@ def _turn(document: Any, way: Any) -> None:
 
 def xlsx(report: Report) -> bytes:
     """A workbook: a sheet of what it is, then one for each table, with a chart of the workbook program's own."""
+    return workbook(
+        [
+            (f"{report.service}, {report.authority}: {TITLES[report.kind].lower()}",),
+            (report.period.label,),
+            (
+                "Every total reconciles."
+                if not report.faults
+                else "These do not reconcile: " + "; ".join(report.faults),
+            ),
+            (),
+            *((table.title, table.definition) for table in report.tables),
+        ],
+        report.tables,
+    )
+
+
+def workbook(about: Sequence[tuple[str, ...]], tables: Sequence[Table]) -> bytes:
+    """A sheet with the lines ``about``, and one for each table."""
     import io
 
     from openpyxl import Workbook
@@ -160,18 +185,11 @@ def xlsx(report: Report) -> bytes:
     book = Workbook()
     first = book.active
     first.title = "About"
-    lines = [
-        (f"{report.service}, {report.authority}: {TITLES[report.kind].lower()}",),
-        (report.period.label,),
-        ("Every total reconciles." if not report.faults else "These do not reconcile: " + "; ".join(report.faults),),
-        (),
-        *((table.title, table.definition) for table in report.tables),
-    ]
-    for line in lines:
+    for line in about:
         first.append(inert(line))
     first["A1"].font = Font(bold=True, size=14)
     first.column_dimensions["A"].width, first.column_dimensions["B"].width = 44, 110
-    for table in report.tables:
+    for table in tables:
         sheet = book.create_sheet(table.id[:31])
         sheet.append(inert((table.title,)))
         sheet.append(inert((table.definition,)))

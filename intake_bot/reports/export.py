@@ -54,6 +54,11 @@ CONTACTS = (
     Column("outcome", "Of a referral: a code", lambda one: one.outcome),
     Column("employer_action", "What the employer did: a code", lambda one: one.employer_action),
     Column("concluded_at", "When it was concluded", lambda one: one.concluded_at),
+    Column(
+        "employer_knew_at",
+        "When the employer first knew; noon where only the day is known",
+        lambda one: one.employer_knew_at,
+    ),
     Column("has_police", "1: the police or a court take part, or did", lambda one: int(one.has_police)),
     Column(
         "paused_days",
@@ -98,6 +103,31 @@ def dataset(session: Session, period: Period, calendar: WorkingCalendar) -> dict
     }
 
 
+def parquet(session: Session, period: Period, calendar: WorkingCalendar) -> dict[str, bytes]:
+    """The same as Parquet, the dictionary too. Raises :class:`.parquet.NotInstalled`."""
+    from intake_bot.reports.parquet import table
+
+    found = _received(session, period, calendar)
+    clocks = [(one.case_id, target, kept) for one in found for target, kept in sorted(one.clocks.items())]
+    words = [
+        *(("contacts", column.name, column.what) for column in CONTACTS),
+        *(("clocks", name, what) for name, what in _CLOCKS),
+    ]
+    return {
+        "contacts.parquet": table({column.name: [_typed(column.of(one)) for one in found] for column in CONTACTS}),
+        "clocks.parquet": table(
+            {
+                "case_key": [case_id for case_id, _, _ in clocks],
+                "target": [target for _, target, _ in clocks],
+                "due_at": [kept.due_at for _, _, kept in clocks],
+                "state": [kept.state for _, _, kept in clocks],
+                "met_at": [kept.met_at for _, _, kept in clocks],
+            }
+        ),
+        "dictionary.parquet": table(dict(zip(("file", "column", "what"), zip(*words, strict=True), strict=True))),
+    }
+
+
 TRACKER_HEADS = (
     "Ref No",
     "Date received",
@@ -113,6 +143,7 @@ TRACKER_HEADS = (
     "Outcome",
     "Employer action",
     "Date closed",
+    "Employer first knew",
     "Themes",
 )
 """Heads that the import's guess knows again."""
@@ -150,6 +181,7 @@ def tracker(session: Session, period: Period, calendar: WorkingCalendar) -> byte
                     _said(one.outcome),
                     _said(one.employer_action),
                     _local(one.concluded_at, calendar),
+                    _local(one.employer_knew_at, calendar),
                     ", ".join(one.themes),
                 )
             )
@@ -194,6 +226,10 @@ def _csv(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     writer.writerow(heads)
     writer.writerows(inert([_plain(cell) for cell in row]) for row in rows)
     return out.getvalue().encode("utf-8-sig")
+
+
+def _typed(cell: Any) -> Any:
+    return " ".join(map(str, cell)) if isinstance(cell, tuple) else cell
 
 
 def _plain(cell: Any) -> Any:

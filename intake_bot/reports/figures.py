@@ -12,6 +12,7 @@ from typing import Any
 from sqlmodel import Session
 
 from intake_bot.casework.calendar import MIDNIGHT, WorkingCalendar
+from intake_bot.casework.knowing import told_in_time
 from intake_bot.casework.practice import ADVICE, FIRST_MEETING, TRIAGE, Practice
 from intake_bot.casework.vocabulary import (
     CaseOutcome,
@@ -23,10 +24,10 @@ from intake_bot.casework.vocabulary import (
     Source,
     Status,
 )
-from intake_bot.reports import records
+from intake_bot.reports import records, satisfaction
 from intake_bot.reports.periods import Kind, Period, months_after
 from intake_bot.reports.publishing import for_publication
-from intake_bot.reports.records import Held, Kept, Record
+from intake_bot.reports.records import Asked, Held, Kept, Record
 from intake_bot.reports.tables import Row, Table, counted, share
 from triage.vocabulary import Category, Criterion, Threshold
 
@@ -94,6 +95,7 @@ def make(
         meetings=[records.meetings(session, *clock.span(one)) for one in (period, *compared)],
         regulators=[records.regulators(session, *clock.span(one)) for one in (period, *compared)],
         open_at_end=records.open_at(session, min(clock.span(period)[1], now)),
+        asked=records.feedback(session, *clock.span(period)),
     )
     tables = tuple(here.tables(kind))
     faults = tuple(fault for table in tables for fault in table.faults())
@@ -151,6 +153,7 @@ class _Figures:
     meetings: list[list[Held]]
     regulators: list[list[Held]]
     open_at_end: list[Record]
+    asked: list[Asked]
 
     def tables(self, kind: Kind) -> Iterable[Table]:
         yield self._by_month()
@@ -170,6 +173,8 @@ class _Figures:
         yield self._kept("decision_in_time", "Decision within 24 hours", TRIAGE, _any)
         yield self._kept("advice_in_time", "Advice within five working days", ADVICE, _any)
         yield self._kept("meeting_in_time", "First meeting within five working days", FIRST_MEETING, _any)
+        if any(one.employer_knew_at is not None for one in self._this):
+            yield self._told_in_time()
         yield self._meetings()
         yield self._outcomes()
         yield self._employer_actions()
@@ -181,6 +186,7 @@ class _Figures:
         if kind is Kind.ANNUAL:
             yield self._themes()
             yield self._agreement()
+        yield from satisfaction.tables(self.asked)
 
     @property
     def _this(self) -> list[Record]:
@@ -408,6 +414,34 @@ class _Figures:
             ("Month", "Due or met", "In time", "In time, %"),
             tuple(rows),
             Row("Total", (*total, share(total[1], total[0]))),
+            shares={2: (1, 0)},
+            drawn=(2,),
+        )
+
+    def _told_in_time(self) -> Table:
+        """How soon employers told us, by sector."""
+        calendar = self.clock.calendar
+        # A sector of one's own would tell more than a code does, and rare ones cannot be told together with a share.
+        found = [
+            ("Not recorded" if one.sector is None else one.sector if one.sector in SECTORS else "Another", in_time)
+            for one in self._this
+            if one.employer_knew_at is not None
+            and (in_time := told_in_time(one.employer_knew_at, one.received_at, calendar)) is not None
+        ]
+        told, known = Counter(sector for sector, in_time in found if in_time), Counter(sector for sector, _ in found)
+        return Table(
+            "employer_to_officer",
+            "Told by the employer within one working day",
+            "Of the contacts on which it is recorded when the employer first knew, and on which the employer knew no later "
+            "than we did: those received no later than on the next working day after the day on which the employer first "
+            f"knew. {_NOW_AND_THEN}",
+            ("Sector", "Recorded", "In time", "In time, %"),
+            tuple(
+                Row(sector, (known[sector], told[sector], share(told[sector], known[sector])))
+                for sector in (*SECTORS, "Another", "Not recorded")
+                if known[sector]
+            ),
+            Row("Total", (len(found), told.total(), share(told.total(), len(found)))),
             shares={2: (1, 0)},
             drawn=(2,),
         )

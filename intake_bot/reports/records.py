@@ -17,6 +17,7 @@ from storage.tables import (
     Case,
     Deadline,
     DecisionRow,
+    Feedback,
     Meeting,
     Pause,
     Regulator,
@@ -53,6 +54,7 @@ class Record:
     outcome: str | None
     employer_action: str | None
     concluded_at: datetime | None
+    employer_knew_at: datetime | None
     themes: tuple[str, ...]
     suggested: str | None
     """The threshold that triage suggested first."""
@@ -104,6 +106,22 @@ def regulators(session: Session, since: datetime, until: datetime) -> list[Held]
     return [Held(body, at) for body, at in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody who was asked what they think of the service, and what they answered; None where they did not."""
+
+    role: str
+    answers: Mapping[str, str] | None
+
+
+def feedback(session: Session, since: datetime, until: datetime) -> list[Asked]:
+    """The surveys that were sent in a time."""
+    rows = session.exec(
+        select(Feedback.role, Feedback.answers).where(col(Feedback.asked_at) >= since, col(Feedback.asked_at) < until)
+    )
+    return [Asked(role, answers) for role, answers in rows]
+
+
 _CASE: tuple[Any, ...] = (
     Case.id,
     Case.reference,
@@ -118,6 +136,7 @@ _CASE: tuple[Any, ...] = (
     Case.outcome,
     Case.employer_action,
     Case.concluded_at,
+    Case.employer_knew_at,
     Case.themes,
 )
 
@@ -175,6 +194,7 @@ def _records(session: Session, which: ColumnElement[bool]) -> list[Record]:
             outcome=outcome,
             employer_action=employer_action,
             concluded_at=concluded_at,
+            employer_knew_at=employer_knew_at,
             themes=tuple(themes or ()),
             suggested=suggested.get(case_id, (None, None))[0],
             suggested_category=suggested.get(case_id, (None, None))[1],
@@ -196,6 +216,7 @@ def _records(session: Session, which: ColumnElement[bool]) -> list[Record]:
             outcome,
             employer_action,
             concluded_at,
+            employer_knew_at,
             themes,
         ) in cases
     ]

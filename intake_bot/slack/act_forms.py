@@ -232,6 +232,13 @@ FORMS: tuple[Form, ...] = (
             Field("sub_sector", "Within it", Kind.LINE, optional=True),
             Field("source", "Who brought it", Kind.CHOICE, _options(Source, {"nspcc": "NSPCC"}), optional=True),
             Field("themes", "Themes", Kind.LINE, optional=True, hint="Tags for the figures, with commas between"),
+            Field(
+                "employer_knew",
+                "When the employer first knew",
+                Kind.LINE,
+                optional=True,
+                hint="The day as 27/11/2026, with the time behind it where it is known: 27/11/2026 16:40",
+            ),
         ),
         lambda case, by, v: acts.SetFacts(
             case,
@@ -241,6 +248,7 @@ FORMS: tuple[Form, ...] = (
             v["sub_sector"] or None,
             Source(v["source"]) if v["source"] else None,
             tuple(v["themes"].split(",")) if v["themes"] else None,
+            v["employer_knew"] or None,
         ),
         _always,
     ),

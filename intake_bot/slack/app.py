@@ -23,7 +23,7 @@ from intake_bot.casework.acts import Act, Claim
 from intake_bot.casework.desk import Actor, CaseCard
 from intake_bot.casework.queue import Which
 from intake_bot.casework.vocabulary import UNDECIDED
-from intake_bot.slack import act_forms, cards, consult, forms, home, modals
+from intake_bot.slack import act_forms, cards, consult, figures, forms, home, modals
 from intake_bot.slack.acts import pack
 from intake_bot.slack.client import FAILURES, TRIGGER_GONE, error_code, failure, library_logger, make_client
 from intake_bot.slack.escape import clean, mrkdwn
@@ -70,6 +70,7 @@ def build_app(settings: SlackSettings, ports: Ports) -> AsyncApp:
     app.action(home.REFRESH)(interactions.show_home)
     app.action(home.FILTER)(interactions.show_home)
     app.event("app_home_opened")(interactions.home_opened)
+    app.action(figures.FIGURES)(interactions.show_figures)
     app.action(home.CONSULT)(interactions.show_consultation)
     app.shortcut(home.CONSULT)(interactions.show_consultation)
     app.shortcut(consult.LOG_MESSAGE)(interactions.show_consultation)
@@ -143,6 +144,10 @@ class _Interactions:
         option = body["actions"][0].get("selected_option") or {}
         await self._answer(self._publish(_actor(body), str(option.get("value") or home.OVERVIEW)), body)
 
+    async def show_figures(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        await self._answer(self._show_figures(body), body)
+
     async def home_opened(self, ack: AsyncAck, body: Body) -> None:
         await ack()
         if body["event"].get("tab", "home") == "home":
@@ -180,6 +185,17 @@ class _Interactions:
         log.error("an interaction in Slack failed: %s", _code(error))
         if body.get("type") == "block_actions":
             await self._tell(body, TROUBLE)
+
+    async def _show_figures(self, body: Body) -> None:
+        actor = _actor(body)
+        if not await self._sees_figures(actor):
+            await self._tell(body, figures.MANAGERS_ALONE)
+            return
+        await self._open(body, figures.modal(await self._ports.figures(actor)))
+
+    async def _sees_figures(self, actor: Actor) -> bool:
+        """Managers do; where the settings name none, officers do their work."""
+        return await self._officers.may(actor, figures.FIGURES if self._settings.managers else cards.DECIDE)
 
     async def _show_case(self, body: Body) -> None:
         actor = _actor(body)
@@ -312,6 +328,8 @@ class _Interactions:
         limit = home.ALL_SHOWN if chosen in known else home.SHOWN
         overview, cases = await self._ports.overview(actor, lists, limit)
         view = home.home(overview, cases, chosen=chosen, now=self._ports.now(), zone=self._settings.zone)
+        if await self._sees_figures(actor):
+            view = figures.with_button(view)
         await self.client.views_publish(user_id=user, view=view)
 
     async def _command(self, body: Body) -> str | list[dict[str, Any]] | None:
@@ -333,6 +351,8 @@ class _Interactions:
                 return await self._shown(body, actor, rest)
             case "search":
                 return await self._searched(actor, rest)
+            case "report" if await self._sees_figures(actor):
+                return figures.answer(await self._ports.figures(actor))
             case "report":
                 overview, _ = await self._ports.overview(actor, (), 0)
                 return [cards.section(home.month_said(overview)).to_dict()]

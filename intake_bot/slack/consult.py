@@ -31,6 +31,11 @@ WORDS = 3000
 _FIELDS: tuple[tuple[str, str, str], ...] = (
     ("what_happened", "What happened, or what worries you", "In the words of whoever saw or heard it."),
     ("when", "When", "The day and time, or how long it has gone on."),
+    (
+        "first_knew",
+        "When did you first know?",
+        "Where you are the employer: the day as 27/11/2026, and the time if you can.",
+    ),
     ("adult", "The adult", "Full name. Leave it out where no names are to be given."),
     ("adult_role", "Their role", "Teaching assistant, coach, foster carer ..."),
     ("workplace", "Where they work or volunteer", ""),

@@ -28,14 +28,17 @@ class Role(StrEnum):
 _SUPPORTS = frozenset(
     {"view", "note", "meeting", "action", "close_action", "strand", "regulator", "facts", "link", "queue"}
 )
+_MANAGES = frozenset({"figures"})
 _READS = frozenset({"view", "queue"})
 
 
 def allows(role: Role, what: str) -> bool:
-    """Whether somebody in this role may do that: officers and managers all, business support the record, readers read."""
+    """Whether somebody in this role may do that: managers all, officers all but figures, and so on down."""
     match role:
-        case Role.MANAGER | Role.OFFICER:
+        case Role.MANAGER:
             return True
+        case Role.OFFICER:
+            return what not in _MANAGES
         case Role.SUPPORT:
             return what in _SUPPORTS
         case Role.READER:

@@ -53,6 +53,8 @@ class Writing:
     """Why nobody may write on the case, where that is so."""
 
 
+SoFar = tuple[str, list[str]]
+"""A period in words, and its figures in sentences."""
 Lists = dict[Which, list[Queued]]
 
 
@@ -101,6 +103,10 @@ class Ports(Protocol):
 
     async def overview(self, actor: Actor, lists: tuple[Which, ...], limit: int) -> tuple[Overview, Lists]:
         """The counts for ``actor`` and the first ``limit`` cases of each of ``lists``."""
+        ...
+
+    async def figures(self, actor: Actor) -> list[SoFar]:
+        """The month and the year so far, the asking on the record. Numbers alone."""
         ...
 
     async def search(self, words: list[str], actor: Actor) -> Found | None:

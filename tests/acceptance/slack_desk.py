@@ -75,6 +75,10 @@ class Casework:
     async def open_actions(self, case_id: str, actor: Actor) -> tuple[tuple[str, str], ...]:
         return (("A1", "employer by Monday: the statement"),)
 
+    async def figures(self, actor: Actor) -> list[tuple[str, list[str]]]:
+        self.happened.append(("figures", str(actor)))
+        return [("1 to 27 November 2026", ["7 contacts were received."])]
+
     async def refuse(self, actor: Actor, what: str) -> None:
         self.happened.append(("refused", str(actor), what))
 

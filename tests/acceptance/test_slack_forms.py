@@ -93,8 +93,8 @@ FILLED: dict[str, tuple[CaseCard, dict[str, Any], Act]] = {
     ),
     "facts": (
         card(),
-        {"organisation": "Brookfield", "source": "employer", "themes": "online,CSE"},
-        acts.SetFacts(C, ME, "Brookfield", None, None, Source.EMPLOYER, ("online", "CSE")),
+        {"organisation": "Brookfield", "source": "employer", "themes": "online,CSE", "employer_knew": "27/11/2026"},
+        acts.SetFacts(C, ME, "Brookfield", None, None, Source.EMPLOYER, ("online", "CSE"), "27/11/2026"),
     ),
     "correct_receipt": (
         card(),

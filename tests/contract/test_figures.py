@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -24,8 +25,9 @@ from intake_bot.casework import imported
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.practice import Practice
 from intake_bot.house import House
-from intake_bot.reports import documents, export, figures, tracker
+from intake_bot.reports import documents, export, figures, tracker, tracker_file, tracker_mapping
 from intake_bot.reports.figures import Report
+from intake_bot.reports.parquet import NotInstalled
 from intake_bot.reports.periods import Kind, Period
 from intake_bot.reports.tables import HIDDEN
 from intake_bot.settings import Settings
@@ -158,9 +160,9 @@ def test_the_exported_tracker_is_read_back_to_the_same_figures(
         (path,) = export.write({"t.xlsx": export.tracker(session, YEAR, calendar)}, tmp_path / "out")
         files = export.dataset(session, YEAR, calendar)
     assert path.stat().st_mode & 0o777 == 0o600
-    sheet = tracker.read(path)
-    guessed = tracker.guess(sheet)
-    assert list(tracker.unmapped(guessed)) == []
+    sheet = tracker_file.read(path)
+    guessed = tracker_mapping.guess(sheet)
+    assert list(tracker_mapping.unmapped(guessed)) == []
     copy = tmp_path / "copy.db"
     shutil.copyfile(migrated(None).removeprefix("sqlite:///"), copy)
     other = House(house.settings, tmp_path, Database(f"sqlite:///{copy}"), house.practice)
@@ -197,6 +199,33 @@ def test_the_exported_tracker_is_read_back_to_the_same_figures(
         export.benchmark(ours)
     shared = json.loads(export.benchmark(report(house, publish=True, compare=0)))
     assert (shared["benchmark"], shared["published"]) == (1, True)
+
+
+def test_the_dataset_as_parquet_is_the_same_with_types(house: House) -> None:
+    reader = pytest.importorskip("pyarrow.parquet", reason="pyarrow, an extra package, is not installed")
+    simulate(house, year=2025, contacts=12, seed=3)
+    calendar = house.practice.calendar
+    with house.database.read() as session:
+        files, plain = export.parquet(session, YEAR, calendar), export.dataset(session, YEAR, calendar)
+    for name in ("contacts", "clocks", "dictionary"):
+        kept = reader.read_table(io.BytesIO(files[f"{name}.parquet"]))
+        rows = list(csv.DictReader(io.StringIO(plain[f"{name}.csv"].decode("utf-8-sig"))))
+        assert kept.column_names == list(rows[0])
+        assert kept.num_rows == len(rows)
+    contacts = reader.read_table(io.BytesIO(files["contacts.parquet"]))
+    assert str(contacts.schema.field("received_at").type) == "timestamp[us, tz=UTC]"
+    assert str(contacts.schema.field("employer_knew_at").type) == "timestamp[us, tz=UTC]"
+    assert str(contacts.schema.field("has_police").type) == "int64"
+    assert str(contacts.schema.field("decision").type) == "string"
+    assert [str(one) for one in contacts["case_key"].to_pylist()] == [
+        row["case_key"] for row in csv.DictReader(io.StringIO(plain["contacts.csv"].decode("utf-8-sig")))
+    ]
+
+
+def test_without_the_package_one_is_told_how_to_get_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with house.database.read() as session, pytest.raises(NotInstalled, match=r"intake-bot\[parquet\]"):
+        export.parquet(session, YEAR, house.practice.calendar)
 
 
 def test_a_month_s_dataset_is_written_once_when_it_is_over(house: House, tmp_path: Path) -> None:

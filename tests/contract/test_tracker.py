@@ -21,10 +21,11 @@ from intake_bot.casework import imported, views
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import CaseOutcome, DecisionKind, Source
-from intake_bot.reports import figures, tracker
+from intake_bot.reports import figures, tracker, tracker_file, tracker_mapping
 from intake_bot.reports.figures import Report
 from intake_bot.reports.periods import Kind, Period
-from intake_bot.reports.tracker import NotATracker, Refusal, Sheet
+from intake_bot.reports.tracker import Refusal
+from intake_bot.reports.tracker_file import NotATracker, Sheet
 from storage.engine import Database
 from storage.tables import Case
 from storage.verify import faults
@@ -61,7 +62,7 @@ class TestReading:
         sheet.append([])
         sheet.append(["Total", 2])
         book.save(tmp_path / "t.xlsx")
-        found = tracker.read(tmp_path / "t.xlsx")
+        found = tracker_file.read(tmp_path / "t.xlsx")
         assert found.heads == tuple(HEADS)
         assert [(number, row[0], row[2]) for number, row in found.rows] == [
             (4, "1", "Education"),
@@ -71,14 +72,14 @@ class TestReading:
     @pytest.mark.parametrize(("encoding", "delimiter"), [("utf-8-sig", ","), ("cp1252", ";"), ("utf-8", "\t")])
     def test_csv_of_any_office_program(self, tmp_path: Path, encoding: str, delimiter: str) -> None:
         rows = [HEADS, ["1", "02/04/2024", "Caf\u00e9 school", "School", "Physical", "Yes", ""]]
-        found = tracker.read(write_csv(tmp_path / "t.csv", rows, encoding=encoding, delimiter=delimiter))
+        found = tracker_file.read(write_csv(tmp_path / "t.csv", rows, encoding=encoding, delimiter=delimiter))
         assert (found.heads, found.rows[0][1][2]) == (tuple(HEADS), "Caf\u00e9 school")
 
     @pytest.mark.parametrize("content", [b"", b"\n\n", b"PK\x03\x04 no workbook"])
     def test_what_is_no_tracker_is_said_so(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "t.csv").write_bytes(content)
         with pytest.raises(NotATracker):
-            tracker.read(tmp_path / "t.csv")
+            tracker_file.read(tmp_path / "t.csv")
 
     @pytest.mark.parametrize(
         ("text", "day"),
@@ -103,15 +104,15 @@ def test_a_setting_that_is_called_total_is_no_footer_and_a_day_has_no_time(tmp_p
         ["Total Sports Academy", "03/02/2025 14:30", "03/02/2025", "Smith, John (Oakfield)"],
         ["Total", "1", "", ""],
     ]
-    sheet = tracker.read(write_csv(tmp_path / "t.csv", [heads, *rows]))
-    (past,) = tracker.rows(sheet, tracker.guess(sheet), practice.calendar, NOW, BLIND)
+    sheet = tracker_file.read(write_csv(tmp_path / "t.csv", [heads, *rows]))
+    (past,) = tracker.rows(sheet, tracker_mapping.guess(sheet), practice.calendar, NOW, BLIND)
     assert isinstance(past, imported.Past)
     assert past.decided_at == past.received_at
     # A name is no reference.
     assert "Smith" not in past.reference
     today = tracker.rows(
         sheet_of(["A1", "30/11/2026", "E", "School", "Physical", "Yes", ""]),
-        tracker.guess(sheet_of()),
+        tracker_mapping.guess(sheet_of()),
         practice.calendar,
         NOW.replace(hour=9),
         BLIND,
@@ -125,7 +126,7 @@ def test_a_reference_that_may_hold_a_name_is_a_code_that_stays(name: str, practi
 
     def references(outcome: str) -> list[str]:
         sheet = sheet_of(*rows, [name, "02/04/2024", "E", "School", "Physical", "Yes", outcome])
-        found = tracker.rows(sheet, tracker.guess(sheet), practice.calendar, NOW, BLIND)
+        found = tracker.rows(sheet, tracker_mapping.guess(sheet), practice.calendar, NOW, BLIND)
         return [one.reference for one in found if isinstance(one, imported.Past)]
 
     before, after = references(""), references("Unfounded")
@@ -144,7 +145,7 @@ def test_the_guess_finds_columns_and_meanings_and_can_be_read_again(tmp_path: Pa
         ["1", "02/04/2024", "Education", "School", "Physical", "Yes", "Unfounded"],
         ["2", "03/04/2024", "Sport", "Martian", "Emotional/verbal", "Not met", ""],
     )
-    guessed = tracker.guess(sheet)
+    guessed = tracker_mapping.guess(sheet)
     assert guessed.columns == {
         "reference": "Ref No",
         "received": "Date of contact",
@@ -155,10 +156,10 @@ def test_the_guess_finds_columns_and_meanings_and_can_be_read_again(tmp_path: Pa
         "outcome": "Outcome",
     }
     assert guessed.values["decision"] == {"yes": "referral", "not met": "consultation"}
-    assert list(tracker.unmapped(guessed)) == [("source", "martian")]
+    assert list(tracker_mapping.unmapped(guessed)) == [("source", "martian")]
     path = tmp_path / "map.toml"
-    path.write_text(tracker.mapping_toml(guessed, sheet), encoding="utf-8")
-    assert tracker.mapping_from(path, sheet) == guessed
+    path.write_text(tracker_mapping.mapping_toml(guessed, sheet), encoding="utf-8")
+    assert tracker_mapping.mapping_from(path, sheet) == guessed
     first, second = tracker.rows(sheet, guessed, practice.calendar, NOW, BLIND)
     assert isinstance(first, imported.Past)
     assert (first.decision, first.category, first.outcome, first.source) == (
@@ -186,8 +187,8 @@ def test_the_guess_finds_columns_and_meanings_and_can_be_read_again(tmp_path: Pa
 )
 def test_a_row_that_does_not_fit_is_refused_with_its_reason(row: list[Any], why: str, practice: Practice) -> None:
     sheet = sheet_of(row)
-    columns = tracker.guess(sheet_of()).columns
-    (refusal,) = tracker.rows(sheet, tracker.Meaning(columns), practice.calendar, NOW, BLIND)
+    columns = tracker_mapping.guess(sheet_of()).columns
+    (refusal,) = tracker.rows(sheet, tracker_mapping.Meaning(columns), practice.calendar, NOW, BLIND)
     assert isinstance(refusal, Refusal)
     assert refusal.row == 2
     assert why in refusal.why
@@ -208,12 +209,12 @@ def test_a_row_that_does_not_fit_is_refused_with_its_reason(row: list[Any], why:
 def test_a_mapping_that_cannot_be_used_says_why(tmp_path: Path, text: str) -> None:
     (tmp_path / "m.toml").write_text(text, encoding="utf-8")
     with pytest.raises(NotATracker):
-        tracker.mapping_from(tmp_path / "m.toml", sheet_of())
+        tracker_mapping.mapping_from(tmp_path / "m.toml", sheet_of())
 
 
 def bring_in(database: Database, practice: Practice, sheet: Sheet) -> None:
     with database.write() as session:
-        for past in tracker.rows(sheet, tracker.guess(sheet), practice.calendar, NOW, BLIND):
+        for past in tracker.rows(sheet, tracker_mapping.guess(sheet), practice.calendar, NOW, BLIND):
             assert isinstance(past, imported.Past)
             imported.keep(session, practice, past, by=MANAGER, source="test", now=NOW)
 
@@ -264,7 +265,7 @@ def test_one_authority_s_published_year_comes_back(database: Database, practice:
         lines.append([number, "01/05/2022", "Met threshold", outcome, police, next(endings) if outcome else ""])
     lines += [[212 + number, "01/05/2022", "Consultation", "", "no", next(endings)] for number in range(288)]
     heads = ["Ref", "Date received", "Decision", "Outcome", "Police", "Date closed"]
-    sheet = tracker.read(write_csv(tmp_path / "b.csv", [heads, *lines]))
+    sheet = tracker_file.read(write_csv(tmp_path / "b.csv", [heads, *lines]))
     bring_in(database, practice, sheet)
     made = report(database, practice, Period(date(2022, 4, 1), date(2023, 4, 1)))
     assert made.faults == ()
@@ -298,7 +299,7 @@ def test_another_s_comes_back_and_says_where_it_does_not_add_up(
             zip(spread(157, categories, ""), spread(157, decisions, ""), strict=True)
         )
     ]
-    sheet = tracker.read(write_csv(tmp_path / "t.csv", [["Ref", "Date received", "Category", "Decision"], *lines]))
+    sheet = tracker_file.read(write_csv(tmp_path / "t.csv", [["Ref", "Date received", "Category", "Decision"], *lines]))
     bring_in(database, practice, sheet)
     made = report(database, practice, Period(date(2020, 4, 1), date(2021, 4, 1)))
     assert made.faults == ()

@@ -204,8 +204,10 @@ class FakeSlack:
         channel: str = DUTY,
         view_id: str | None = None,
         option: str | None = None,
+        home: bool = False,
     ) -> Delivery:
-        """Press a button (or choose ``option``) on a message or in an open view. Raises NotPossible where there is none.
+        """Press a button (or choose ``option``) on a message, in an open view or on their Home. Raises NotPossible where
+        there is none.
 
         Without ``message_ts`` it is the newest message that shows such a button.
         """
@@ -213,6 +215,9 @@ class FakeSlack:
         if view_id is not None:
             shown = self._open_view(user, view_id)
             payload |= {"container": {"type": "view", "view_id": view_id}, "view": copy.deepcopy(shown)}
+        elif home:
+            shown = self.homes.get(user, {"blocks": []})
+            payload |= {"container": {"type": "view", "view_id": f"VHOME{user}"}, "view": copy.deepcopy(shown)}
         else:
             room = self.channels[channel]
             if user not in room.members:
