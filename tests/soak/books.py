@@ -91,19 +91,20 @@ def _chasers(session: Session, practice: Practice, until: datetime, dark: Sequen
     """Each that was sent is a notice, or in a letter that names its action; nobody has two letters on a day."""
     notices = set(session.exec(select(Outgoing.key).where(col(Outgoing.key).startswith("chaser:"))))
     letters: Counter[str] = Counter()
-    taken_back: set[str] = set()
+    taken_back: dict[str, datetime] = {}
     days: Counter[tuple[str | None, str]] = Counter()
     for row in session.exec(select(Outgoing).where(col(Outgoing.kind) == Kind.CHASER)).all():
         days[row.address_key, row.key.rpartition(":")[2]] += 1
         place = Place("outbox", row.id, "content", row.case_id)
         actions = practice.vault.open_json(place, row.content)["actions"]
         if row.state == CANCELLED:
-            taken_back.update(actions)
+            taken_back |= {one: max(row.created_at, taken_back.get(one, row.created_at)) for one in actions}
         else:
             letters.update(actions)
     yield from (f"two letters to one person on {day}" for (_, day), count in days.items() if count > 1)
     why = ("action_closed", "chasers_stopped", "concluded", "paused", "set_aside")
-    ended = set(session.exec(select(AuditEntry.chain).where(col(AuditEntry.act).in_(why))))
+    ends = select(AuditEntry.chain, func.max(AuditEntry.at)).where(col(AuditEntry.act).in_(why))
+    ended = dict(session.exec(ends.group_by(AuditEntry.chain)).all())
     written: Counter[str] = Counter()
     for chaser in session.exec(select(Chaser)).all():
         yield from _timing("chaser", chaser, until, dark)
@@ -111,7 +112,8 @@ def _chasers(session: Session, practice: Practice, until: datetime, dark: Sequen
         if chaser.state in SENT and not notice:
             written[chaser.action_id] += 1
             # A letter that waited for the relay does not go where what it asks for has come meanwhile: the record says why.
-            is_excused = chaser.action_id in taken_back and chaser.case_id in ended
+            back = taken_back.get(chaser.action_id)
+            is_excused = back is not None and chaser.case_id in ended and ended[chaser.case_id] >= back
             if not letters[chaser.action_id] and not is_excused:
                 yield f"chaser {chaser.id} is {chaser.state}, and nothing was put in the outbox"
         if notice and chaser.state not in SENT and chaser.cancelled_because not in ("no_address", "not_renderable"):
