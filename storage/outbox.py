@@ -46,6 +46,7 @@ class Kind(StrEnum):
     TELL = "tell"
     DIRECT = "direct"
     CHASER = "chaser"
+    SENIOR = "senior"
 
 
 @dataclass(frozen=True, slots=True)

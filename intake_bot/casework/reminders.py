@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
-from intake_bot.casework import desk_queue
+from intake_bot.casework import desk_queue, rota
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.plan import UNCLAIMED, Moment, of_what
 from intake_bot.casework.practice import Practice
@@ -82,6 +82,7 @@ def send_due(
         .with_for_update(skip_locked=True)
     ).all()
     sent, notices, acts = [], [], []
+    on_duty = rota.on_duty(session, practice, now) if rows else ()
     for reminder, deadline, case in rows:
         late = now - reminder.due_at > LATE_AFTER
         reminder.state = ReminderState.LATE if late else ReminderState.SENT
@@ -96,6 +97,7 @@ def send_due(
             due_at=deadline.due_at,
             late=late,
             owner=Actor.parse(case.officer) if case.officer else None,
+            on_duty=() if case.officer or case.restricted else on_duty,
         )
         notices.append((notice_key(reminder.id), case.id, desk_queue.notice_to_json(notice)))
         code = f"{of_what(reminder.kind, deadline.target)}/{reminder.kind}"
