@@ -35,6 +35,7 @@ from intake_bot.house import House, open_house
 from intake_bot.service import Service
 from intake_bot.settings import Settings
 from intake_bot.slack import home
+from intake_bot.slack.ports import Board
 from storage.batches import batches
 from storage.tables import Action, Case, Deadline
 
@@ -82,7 +83,7 @@ def whole_home(house: House, lists: tuple[Which, ...], limit: int, offset: int =
     with house.database.read() as session:
         counted, cases = board(session, house.practice, ME, wanted, now=NOW)
         counts = overview(session, house.practice, ME, now=NOW, counts=counted)
-    home.home(counts, cases, chosen=home.OVERVIEW, now=NOW, zone=LONDON)
+    home.home(Board(counts, cases), chosen=home.Chosen(), now=NOW, zone=LONDON)
 
 
 async def measure_presses(folder: Path, presses: int) -> None:

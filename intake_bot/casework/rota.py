@@ -34,6 +34,7 @@ class DutyDay:
 
     day: date
     begins: datetime
+    begins_local: datetime
     on_duty: tuple[Actor, ...]
     usual: tuple[Actor, ...]
     away: tuple[tuple[Actor, Actor | None], ...]
@@ -182,10 +183,12 @@ def _absences(session: Session, first: date, last: date) -> list[Absence]:
 
 def _day(practice: Practice, day: date, absences: Sequence[Absence]) -> DutyDay:
     usual = practice.week.usual(practice.calendar, day)
+    begins = practice.week.begins(practice.calendar, day)
     gone = [(one, row) for one in usual if (row := _absence(one, day, absences)) is not None]
     return DutyDay(
         day=day,
-        begins=practice.week.begins(practice.calendar, day),
+        begins=begins,
+        begins_local=practice.calendar.local(begins),
         on_duty=_there(usual, day, absences),
         usual=usual,
         away=tuple((one, Actor.parse(row.cover) if row.cover else None) for one, row in gone),
