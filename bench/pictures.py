@@ -65,6 +65,8 @@ def element(thing: dict[str, Any]) -> str:
             return f'<span class="b {"p" if thing.get("style") == "primary" else ""}">{text(thing["text"])}</span>'
         case "static_select" | "users_select" | "multi_users_select":
             chosen = (thing.get("initial_option") or {}).get("text") or thing["placeholder"]
+            if "initial_user" in thing:
+                chosen = {"type": "plain_text", "text": f"@{thing['initial_user']}"}
             return f'<span class="b s">{text(chosen)} ▾</span>'
         case "radio_buttons" | "checkboxes":
             mark = "◯" if thing["type"] == "radio_buttons" else "☐"
@@ -172,10 +174,10 @@ def pictures() -> dict[str, tuple[str, int]]:
         "conclude": (modal(forms.form_modal(act_forms.BY_NAME["conclude"], decided, now=NOW, zone=LONDON)), 430),
         "meeting": (modal(forms.form_modal(act_forms.BY_NAME["meeting"], decided, now=NOW, zone=LONDON)), 560),
         "consult": (modal(consult.consult_modal()), 1080),
-        "home": (page(shown_home["blocks"]), 1130),
+        "home": (page(shown_home["blocks"]), 890),
         "card-called": (page(cards.card_blocks(replace(card, on_duty=(me,), proposed=sam), LONDON)), 410),
-        "rota": (page(rota.rota_blocks(days)), 260),
-        "rota-away": (modal(rota.away_modal("U0SAM", NOW)), 640),
+        "rota": (page(rota.rota_blocks(days)), 210),
+        "rota-away": (modal(rota.away_modal("U0SAM", NOW)), 480),
     }
 
 

@@ -64,7 +64,11 @@ def away_modal(user: str, now: datetime) -> dict[str, Any]:
             close=plain("Cancel"),
             blocks=[
                 InputBlock(
-                    block_id=PERSON, label=plain("Who"), element=UserSelectElement(action_id=VALUE, initial_user=user)
+                    block_id=PERSON,
+                    label=plain("Who"),
+                    element=UserSelectElement(
+                        action_id=VALUE, initial_user=user, placeholder=plain("Choose an officer")
+                    ),
                 ),
                 InputBlock(
                     block_id=STATE,
