@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,9 +22,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from fakes import sample_cases as cases
 from intake_bot.casework.desk import Actor
-from intake_bot.casework.queue import Month, Overview, Queued, Which
+from intake_bot.casework.queue import Month, Overview, ParkedItem, Queued, Which
+from intake_bot.casework.rota import DutyDay
 from intake_bot.casework.vocabulary import Status
-from intake_bot.slack import act_forms, cards, consult, forms, home, modals
+from intake_bot.slack import act_forms, cards, consult, forms, home, modals, rota
+from intake_bot.slack.ports import Board
 from triage.vocabulary import Flag, Threshold
 
 LONDON = ZoneInfo("Europe/London")
@@ -63,6 +65,8 @@ def element(thing: dict[str, Any]) -> str:
             return f'<span class="b {"p" if thing.get("style") == "primary" else ""}">{text(thing["text"])}</span>'
         case "static_select" | "users_select" | "multi_users_select":
             chosen = (thing.get("initial_option") or {}).get("text") or thing["placeholder"]
+            if "initial_user" in thing:
+                chosen = {"type": "plain_text", "text": f"@{thing['initial_user']}"}
             return f'<span class="b s">{text(chosen)} ▾</span>'
         case "radio_buttons" | "checkboxes":
             mark = "◯" if thing["type"] == "radio_buttons" else "☐"
@@ -140,7 +144,13 @@ def pictures() -> dict[str, tuple[str, int]]:
         ),
     ]
     counts = {Which.UNCLAIMED: 1, Which.MINE: 1, Which.OVERDUE: 0, Which.DUE_TODAY: 1, Which.WAITING: 1, Which.OPEN: 2}
-    overview = Overview(counts, 0, 3, Month(31, 29, 28))
+    overview = Overview(
+        counts,
+        1,
+        3,
+        Month(31, 29, 28, (("first_meeting", 6, 7), ("one_month", 4, 4))),
+        (ParkedItem("01KAPARKEDMESSAGE000000000", "email", NOW, "reading_timeout"),),
+    )
     lists = {
         Which.OVERDUE: [],
         Which.DUE_TODAY: rows[:1],
@@ -148,7 +158,14 @@ def pictures() -> dict[str, tuple[str, int]]:
         Which.MINE: rows[1:],
         Which.WAITING: rows[1:],
     }
-    shown_home = home.home(overview, lists, chosen=home.OVERVIEW, now=NOW, zone=LONDON)
+    board = Board(overview, lists, ("Early years", "Education"), (me,))
+    shown_home = home.home(board, chosen=home.Chosen(), now=NOW, zone=LONDON)
+    sam = Actor("slack", "T0TEAM/U0SAM")
+    monday = date(2026, 11, 30)
+    begins = datetime(2026, 11, 30, 9, 0, tzinfo=UTC)
+    days = [
+        DutyDay(monday + timedelta(days=n), begins, begins, (one,), (one,), ()) for n, one in enumerate((me, sam, me))
+    ] + [DutyDay(monday + timedelta(days=3), begins, begins, (me,), (sam,), ((sam, me),))]
     return {
         "card": (page(cards.card_blocks(card, LONDON)), 370),
         "card-in-progress": (page(cards.card_blocks(decided, LONDON)), 370),
@@ -157,7 +174,10 @@ def pictures() -> dict[str, tuple[str, int]]:
         "conclude": (modal(forms.form_modal(act_forms.BY_NAME["conclude"], decided, now=NOW, zone=LONDON)), 430),
         "meeting": (modal(forms.form_modal(act_forms.BY_NAME["meeting"], decided, now=NOW, zone=LONDON)), 560),
         "consult": (modal(consult.consult_modal()), 1080),
-        "home": (page(shown_home["blocks"]), 670),
+        "home": (page(shown_home["blocks"]), 890),
+        "card-called": (page(cards.card_blocks(replace(card, on_duty=(me,), proposed=sam), LONDON)), 410),
+        "rota": (page(rota.rota_blocks(days)), 210),
+        "rota-away": (modal(rota.away_modal("U0SAM", NOW)), 480),
     }
 
 

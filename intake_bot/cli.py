@@ -31,6 +31,7 @@ from intake_bot import (
     new_commands,
     report_commands,
     retention_commands,
+    rota_commands,
     search_commands,
     senders_commands,
 )
@@ -76,6 +77,7 @@ retention_commands.add_to(app)
 search_commands.add_to(app)
 senders_commands.add_to(app)
 report_commands.add_to(app)
+rota_commands.add_to(app)
 import_commands.add_to(app)
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from sqlmodel import Session
 
-from intake_bot.casework import chasing, conversation, desk_queue, feedback, undelivered, views
+from intake_bot.casework import chasing, conversation, desk_queue, feedback, rota, seniors, undelivered, views
 from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Notice, NoticeKind, Posted
 from intake_bot.casework.practice import Practice
 from intake_bot.mail.compose import automatic_answer, officers_letter
@@ -85,20 +85,17 @@ class DeliveryWorker:
 
     async def _deliver(self, parcel: Parcel) -> Posted | None:
         match parcel.kind:
+            case Kind.ACKNOWLEDGEMENT | Kind.ADVICE:
+                await self._send_mail(parcel)
+                return None
             case Kind.CHASER | Kind.FEEDBACK:
                 # While the relay was away somebody may have answered, or a case have been closed.
                 if not await asyncio.to_thread(self._is_true_still, parcel):
                     raise _Pointless
                 await self._send_mail(parcel)
                 return None
-            case Kind.ACKNOWLEDGEMENT:
-                await self._send_mail(parcel)
-                return None
-            case Kind.ADVICE:
-                # The settings may have changed since it was written.
-                if not self.practice.advice.way_is_safe:
-                    raise DeliveryFailed("relay_without_tls")
-                await self._send_mail(parcel)
+            case Kind.SENIOR:
+                await self._tell_senior(parcel)
                 return None
             case Kind.CARD:
                 card, _ = await asyncio.to_thread(self._card, parcel)
@@ -123,10 +120,23 @@ class DeliveryWorker:
                 await self.desk.tell(Actor.parse(parcel.content["actor"]), parcel.content["text"])
                 return None
 
+    async def _tell_senior(self, parcel: Parcel) -> None:
+        # The case may have been restricted meanwhile.
+        if not await asyncio.to_thread(self._may_know, parcel):
+            raise _Pointless
+        if parcel.via is Via.MAIL:
+            await self._send_mail(parcel)
+            return
+        to, text = Actor.parse(parcel.content["actor"]), parcel.content["text"]
+        await self.desk.direct(to, text, parcel.id, look_first=parcel.look_first, form=False)
+
     async def _send_mail(self, parcel: Parcel) -> None:
         assert parcel.mail_id is not None  # noqa: S101 (every mail has one from the start)
         compose = automatic_answer
         if parcel.kind is Kind.ADVICE:
+            # The settings may have changed since it was written.
+            if not self.practice.advice.way_is_safe:
+                raise DeliveryFailed("relay_without_tls")
             raw_id = parcel.content["original"]
             original = await asyncio.to_thread(self._original, raw_id) if raw_id else None
             compose = partial(officers_letter, original=original)
@@ -162,6 +172,10 @@ class DeliveryWorker:
             chasing.withdraw(session, self.practice, owed, now=self.clock())
         return False
 
+    def _may_know(self, parcel: Parcel) -> bool:
+        with self.database.read() as session:
+            return seniors.is_true_still(session, parcel.case_id or "", parcel.content)
+
     def _original(self, raw_id: str) -> bytes:
         try:
             with self.database.read() as session:
@@ -173,7 +187,8 @@ class DeliveryWorker:
         with self.database.read() as session:
             case = session.get_one(Case, parcel.case_id)
             posted = Posted(case.desk_channel, case.desk_ts) if case.desk_channel and case.desk_ts else None
-            return views.card(session, case), posted
+            card = rota.addressed(session, self.practice, case, views.card(session, case), now=self.clock())
+            return card, posted
 
     def _delivered(self, parcel: Parcel, posted: Posted | None) -> None:
         now = self.clock()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlmodel import Session
 
 from intake_bot import searching
-from intake_bot.casework import advise, asking, queue, views
+from intake_bot.casework import advise, asking, queue, rota, views
+from intake_bot.casework.acts import Done, Refused
 from intake_bot.casework.desk import Actor, CaseCard, CaseView
-from intake_bot.casework.queue import Overview, Which
+from intake_bot.casework.queue import Which
+from intake_bot.casework.rota import DutyDay
 from intake_bot.house import House
-from intake_bot.slack.ports import Found, Lists, SoFar, WriteTo, Writing
+from intake_bot.slack.ports import Board, Found, SoFar, WriteTo, Writing
 from storage import audit
 from storage.search import NoWords, Words
 from storage.spool import Channel, Offer
@@ -63,8 +65,28 @@ class DeskPorts:
     async def talk(self, key: str, payload: bytes) -> bool:
         return await self._keep(Offer(Channel.TALK, payload, {}, self._clock(), key=key))
 
-    async def overview(self, actor: Actor, lists: tuple[Which, ...], limit: int) -> tuple[Overview, Lists]:
-        return await asyncio.to_thread(self._overview, actor, lists, limit)
+    async def board(
+        self, actor: Actor, lists: tuple[Which, ...], limit: int, *, offset: int = 0, sector: str | None = None
+    ) -> Board:
+        return await asyncio.to_thread(self._board, actor, dict.fromkeys(lists, (limit, offset)), sector)
+
+    async def rota(self) -> tuple[DutyDay, ...]:
+        return await asyncio.to_thread(self._rota)
+
+    async def away(self, by: Actor, who: Actor, *, first: date, last: date, cover: Actor | None) -> Done | Refused:
+        def put() -> Done | Refused:
+            with self._house.database.write() as session:
+                practice, now = self._house.practice, self.now()
+                return rota.away(session, practice, who, first=first, last=last, cover=cover, by=by, now=now)
+
+        return await asyncio.to_thread(put)
+
+    async def back(self, by: Actor, who: Actor) -> Done | Refused:
+        def put() -> Done | Refused:
+            with self._house.database.write() as session:
+                return rota.back(session, self._house.practice, who, by=by, now=self.now())
+
+        return await asyncio.to_thread(put)
 
     async def figures(self, actor: Actor) -> list[SoFar]:
         return await asyncio.to_thread(self._figures, actor)
@@ -141,11 +163,21 @@ class DeskPorts:
                 refused=refused,
             )
 
-    def _overview(self, actor: Actor, lists: tuple[Which, ...], limit: int) -> tuple[Overview, Lists]:
+    def _board(self, actor: Actor, wanted: dict[Which, tuple[int, int]], sector: str | None) -> Board:
         practice, now = self._house.practice, self.now()
         with self._house.database.read() as session:
-            cases = {which: queue.queued(session, practice, which, actor, now=now, limit=limit) for which in lists}
-            return queue.overview(session, practice, actor, now=now), cases
+            counts, lists = queue.board(session, practice, actor, wanted, now=now, sector=sector)
+            return Board(
+                queue.overview(session, practice, actor, now=now, counts=counts),
+                lists,
+                tuple(queue.sectors(session, actor)),
+                rota.on_duty(session, practice, now),
+            )
+
+    def _rota(self) -> tuple[DutyDay, ...]:
+        with self._house.database.read() as session:
+            practice = self._house.practice
+            return tuple(rota.days(session, practice, self.now())) if practice.week.is_kept else ()
 
     def _figures(self, actor: Actor) -> list[SoFar]:
         from intake_bot.reports import briefly  # what only a report needs is loaded for one alone

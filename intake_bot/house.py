@@ -164,6 +164,9 @@ def make_practice(settings: Settings, vault: Vault) -> Practice:
         if settings.feedback.enabled
         else None,
         digests=DigestRules(**settings.digests.model_dump()),
+        week=settings.rota.week(),
+        routing=settings.routing.routing(),
+        seniors=settings.senior_managers.seniors(),
         letters=make_letters(settings),
         reference_prefix=settings.service.reference_prefix,
         address=settings.mail.address,

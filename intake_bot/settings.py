@@ -21,6 +21,8 @@ from pydantic.fields import FieldInfo
 from intake_bot.casework.calendar import WorkingCalendar
 from intake_bot.casework.clocks import FIELD, Clock, local_clocks
 from intake_bot.casework.directory import SHARED_DOMAINS
+from intake_bot.casework.duty import DAYS, Routing, SeniorManagers, ServiceManagers, Week, person, reachable
+from intake_bot.casework.duty import Rule as RoutingRule
 from intake_bot.casework.plan import ReminderPlan
 from intake_bot.casework.targets import Rule
 from intake_bot.mail.clients import parse_networks
@@ -504,6 +506,92 @@ class Digests(_Section):
     at: time | None = Field(None, description="Local time. Default: when the office opens.")
 
 
+_PEOPLE = "Who is on duty: user ids (U...), TEAM/USER, or names at the terminal."
+
+
+class RotaSection(_Section):
+    """Who is on duty, day by day: they are mentioned on new and unclaimed cases, where anybody is named (docs/rota.md)."""
+
+    handover: time = Field(time(9, 0), description="When duty passes on, local time; a day's duty lasts to the next's.")
+    monday: tuple[str, ...] = Field((), description=_PEOPLE)
+    tuesday: tuple[str, ...] = Field((), description="")
+    wednesday: tuple[str, ...] = Field((), description="")
+    thursday: tuple[str, ...] = Field((), description="")
+    friday: tuple[str, ...] = Field((), description="")
+    saturday: tuple[str, ...] = Field((), description="")
+    sunday: tuple[str, ...] = Field((), description="Bank holidays and days_off in the week go by this day too.")
+
+    @field_validator(*DAYS)
+    @classmethod
+    def _names_people(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            person(one)
+        return value
+
+    def week(self) -> Week:
+        return Week(tuple(tuple(person(one) for one in getattr(self, day)) for day in DAYS), self.handover)
+
+
+class RoutingSection(_Section):
+    """Whom a new case is proposed to on its card; it is theirs only once they claim it (docs/rota.md)."""
+
+    rules: tuple[str, ...] = Field(
+        (),
+        description="The first that fits counts: Education: U0SAM; or Education urgent: U0SAM; U0ALEX. any is every sector.",
+    )
+    share_among: tuple[str, ...] = Field((), description="Where no rule fits: whoever of these has fewest open cases.")
+    most_open: int = Field(0, ge=0, description="Whoever has so many open cases has no room; 0: no limit.")
+
+    @field_validator("rules")
+    @classmethod
+    def _are_rules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            RoutingRule.parse(one)
+        return value
+
+    @field_validator("share_among")
+    @classmethod
+    def _names_people(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            person(one)
+        return value
+
+    def routing(self) -> Routing:
+        rules = tuple(RoutingRule.parse(one) for one in self.rules)
+        return Routing(rules, tuple(person(one) for one in self.share_among), self.most_open)
+
+
+class SeniorManagersSection(_Section):
+    """Who is told, without content and once for each reason, of escalated cases and of those of their service."""
+
+    escalated: tuple[str, ...] = Field(
+        (), description="Of every escalated case: user ids (U...), TEAM/USER, or mail addresses."
+    )
+    services: tuple[str, ...] = Field(
+        (),
+        description="Of what is decided a referral or a consultation in a sector: Fostering: U0HEAD; head@council.example.",
+    )
+
+    @field_validator("escalated")
+    @classmethod
+    def _can_be_told(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            reachable(one)
+        return value
+
+    @field_validator("services")
+    @classmethod
+    def _are_services(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            ServiceManagers.parse(one)
+        return value
+
+    def seniors(self) -> SeniorManagers:
+        return SeniorManagers(
+            tuple(reachable(one) for one in self.escalated), tuple(ServiceManagers.parse(one) for one in self.services)
+        )
+
+
 class Triage(_Section):
     """The suggestion."""
 
@@ -547,6 +635,9 @@ class Settings(_Section):
     chasers: Chasers = Field(default_factory=Chasers)
     digests: Digests = Field(default_factory=Digests)
     feedback: FeedbackSection = Field(default_factory=FeedbackSection)
+    rota: RotaSection = Field(default_factory=RotaSection)
+    routing: RoutingSection = Field(default_factory=RoutingSection)
+    senior_managers: SeniorManagersSection = Field(default_factory=SeniorManagersSection)
     reports: ReportsSection = Field(default_factory=ReportsSection)
     monitoring: MonitoringSection = Field(default_factory=MonitoringSection)
     triage: Triage = Field(default_factory=Triage)

@@ -99,6 +99,10 @@ def card_panel(card: CaseCard, zone: ZoneInfo) -> RenderableType:
         facts.add_row("Missing", ", ".join(datum.value.replace("_", " ") for datum in card.missing))
     # As text: a name is no markup, whatever brackets are in it.
     facts.add_row("With", Text(card.officer.id) if card.officer else "nobody yet")
+    if card.proposed is not None:
+        facts.add_row("For", Text(f"{card.proposed.id} (proposed)"))
+    if card.on_duty:
+        facts.add_row("On duty", Text(", ".join(one.id for one in card.on_duty)))
     if card.decision is not None and card.decided_by is not None:
         facts.add_row("Decision", Text(f"{card.decision.label}, by {card.decided_by.id}"))
     if card.messages > 1:

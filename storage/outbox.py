@@ -47,6 +47,7 @@ class Kind(StrEnum):
     DIRECT = "direct"
     CHASER = "chaser"
     FEEDBACK = "feedback"
+    SENIOR = "senior"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, Index, LargeBinary, Table, UniqueConstraint
+from sqlalchemy import JSON, Column, Index, LargeBinary, Table, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 LAST_SLACK_PING = "last_slack_ping"
 SIMULATED = "simulated"
 """The mark in ``meta`` of a record that nothing real is in."""
+
+
+TICKING = "deadlines.met_at IS NULL AND deadlines.state IN ('running', 'missed')"
+"""What waits to be met, word for word as the index of it has it: with bound values SQLite would not take that index."""
 
 
 def rows_of(model: type[SQLModel]) -> Table:
@@ -75,6 +79,7 @@ class Case(SQLModel, table=True):
     consultation; ``sign_off`` is whether the decision that stands waits for a second officer, or had one.
 
     ``employer_knew_at`` is when the adult's employer first knew, as it is told: noon, where only the day is.
+    ``proposed`` is whom the routing rules would have take it, which claims nothing.
 
     ``key_id`` is the data key of all its content; what arrived later has keys of its own, found over ``raw``.
     """
@@ -115,6 +120,7 @@ class Case(SQLModel, table=True):
     set_aside: str | None = Field(default=None, max_length=32)
     merged_into: str | None = Field(default=None, index=True, max_length=26)
     sign_off: str | None = Field(default=None, max_length=16)
+    proposed: str | None = Field(default=None, max_length=128)
     revision: int = 1
     desk_channel: str | None = Field(default=None, max_length=64)
     desk_ts: str | None = Field(default=None, max_length=64)
@@ -342,6 +348,23 @@ class Feedback(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("case_id", "role"),)
 
 
+class Absence(SQLModel, table=True):
+    """Days on which somebody of the duty rota is away, the ``first`` and ``last`` among them (YYYY-MM-DD), and who covers.
+
+    ``ended_at`` is when that was taken back. Why somebody is away is nobody's business here.
+    """
+
+    __tablename__ = "absences"
+    id: str = Field(primary_key=True, max_length=26)
+    person: str = Field(max_length=128)
+    first: str = Field(max_length=10)
+    last: str = Field(index=True, max_length=10)
+    cover: str | None = Field(default=None, max_length=128)
+    by: str = Field(max_length=128)
+    recorded_at: datetime
+    ended_at: datetime | None = None
+
+
 class Deadline(SQLModel, table=True):
     """A running clock of a case. ``steps`` is how the due time was reached, counted day by counted day."""
 
@@ -359,6 +382,13 @@ class Deadline(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("case_id", "target"),
         Index("ix_deadlines_state_due", "state", "due_at"),
+        Index(
+            "ix_deadlines_ticking",
+            "case_id",
+            "due_at",
+            sqlite_where=text(TICKING.replace("deadlines.", "")),
+            postgresql_where=text(TICKING.replace("deadlines.", "")),
+        ),
     )
 
 

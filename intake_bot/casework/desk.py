@@ -81,6 +81,10 @@ class CaseCard:
     transferred_to: str | None = None
     actions_open: int = 0
     suggestion_version: str | None = None
+    on_duty: tuple[Actor, ...] = ()
+    """Who is called upon, while nobody has it."""
+    proposed: Actor | None = None
+    """For whom it is by the routing rules. Nothing is claimed by that."""
 
     @property
     def setting(self) -> str:
@@ -203,6 +207,8 @@ class Notice:
     figures: tuple[tuple[str, int], ...] = ()
     """The numbers of a digest, each under its name."""
     listed: tuple[Listed, ...] = ()
+    on_duty: tuple[Actor, ...] = ()
+    """Who is called upon, where nobody has the case."""
 
 
 @dataclass(frozen=True, slots=True)

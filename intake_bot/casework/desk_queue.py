@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from intake_bot.casework import rota, routing
 from intake_bot.casework.desk import Actor, Listed, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import UNDECIDED, Remark
@@ -20,6 +21,7 @@ FOLDED_TOGETHER = timedelta(minutes=10)
 
 def post_card(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:
     """One card a case, for ever: the key sees to it."""
+    routing.propose(session, practice, case, now=now)
     outbox.put(
         session,
         practice.vault,
@@ -56,6 +58,7 @@ def update_card(session: Session, practice: Practice, case: Case, *, now: dateti
     """
     case.revision += 1
     session.add(case)
+    routing.propose(session, practice, case, now=now)
     if Remark.RULES_ALONE in case.remarks and case.status not in UNDECIDED:
         # Whoever decided has read it: no full reading follows any more.
         case.remarks = [remark for remark in case.remarks if remark != Remark.RULES_ALONE]
@@ -101,7 +104,7 @@ def post_notice(
     session: Session, practice: Practice, notice: Notice, *, key: str, now: datetime, case_id: str | None = None
 ) -> bool:
     """Put a notice in the outbox; False where one under this key is there already."""
-    content = notice_to_json(notice)
+    content = notice_to_json(rota.mention(session, practice, notice, now=now))
     row = outbox.put(
         session, practice.vault, key=key, via=Via.DESK, kind=Kind.NOTICE, now=now, content=content, case_id=case_id
     )
@@ -136,6 +139,7 @@ def notice_to_json(notice: Notice) -> dict[str, Any]:
         "to": notice.to,
         "figures": [list(figure) for figure in notice.figures],
         "listed": [[one.reference, one.target, one.due_at.isoformat()] for one in notice.listed],
+        "on_duty": [str(one) for one in notice.on_duty],
     }
 
 
@@ -158,4 +162,5 @@ def notice_from_json(data: dict[str, Any]) -> Notice:
             Listed(reference, target, datetime.fromisoformat(due_at))
             for reference, target, due_at in data.get("listed", ())
         ),
+        on_duty=tuple(Actor.parse(one) for one in data.get("on_duty", ())),
     )

@@ -63,6 +63,7 @@ _ACTS: Mapping[str, str] = {
     "paused": "paused the case ({code})",
     "resumed": "let the case go on",
     "escalated": "escalated the case to a senior manager ({code})",
+    "manager_told": "told a senior manager that there is the case ({code}), and no more",
     "restricted": "restricted the case to some",
     "restriction_lifted": "lifted the restriction",
     "linked": "linked the case with another",

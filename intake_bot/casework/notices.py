@@ -32,9 +32,12 @@ def sentence(notice: Notice, voice: Voice) -> str:
         case NoticeKind.WEEK:
             return _week(notice, voice)
         case NoticeKind.REMINDER | NoticeKind.ACTION | NoticeKind.TELEPHONE:
-            return _nudge(notice, voice)
+            said = _nudge(notice, voice)
         case _:
-            return _news(notice, voice)
+            said = _news(notice, voice)
+    if notice.on_duty:
+        said += f" On duty: {', '.join(voice.officer(one) for one in notice.on_duty)}."
+    return said
 
 
 def _news(notice: Notice, voice: Voice) -> str:

@@ -7,7 +7,17 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from intake_bot.casework import chasing, conversation, deadlines, desk_queue, moving, pausing, record, reopening
+from intake_bot.casework import (
+    chasing,
+    conversation,
+    deadlines,
+    desk_queue,
+    moving,
+    pausing,
+    record,
+    reopening,
+    seniors,
+)
 from intake_bot.casework.acts import (
     Accept,
     Act,
@@ -72,9 +82,12 @@ def perform(
         return Refused("there is no such case")
     if case.purged_at is not None and not isinstance(act, Claim | Release | Decide | Conclude | Advise | SetFacts):
         return Refused(f"{case.reference} was purged: nothing can be added to it.")
-    return _BY_KIND[type(act)](
+    result = _BY_KIND[type(act)](
         session, practice, case, act, now=now, **({"at": at or now} if type(act) in _DATED else {})
     )
+    if isinstance(result, Done) and result.changed:
+        seniors.tell(session, practice, case, now=now)
+    return result
 
 
 def problems(act: Decide) -> dict[str, str]:

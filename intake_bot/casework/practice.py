@@ -10,6 +10,7 @@ from datetime import time, timedelta
 from intake_bot.casework.calendar import WorkingCalendar
 from intake_bot.casework.clocks import Clock, Start
 from intake_bot.casework.directory import DirectoryRules
+from intake_bot.casework.duty import Routing, SeniorManagers, Week
 from intake_bot.casework.letters import Letters
 from intake_bot.casework.vocabulary import CaseOutcome
 from storage.vault import Vault
@@ -139,6 +140,10 @@ class Practice:
     digests: DigestRules = DigestRules()
     feedback: FeedbackRules | None = None
     """None: nobody is asked."""
+    week: Week = field(default_factory=Week)
+    """Who is on duty; a week without anybody is no rota."""
+    routing: Routing = field(default_factory=Routing)
+    seniors: SeniorManagers = field(default_factory=SeniorManagers)
 
     def started_by(self, start: Start) -> tuple[str, ...]:
         """The clocks that something starts."""

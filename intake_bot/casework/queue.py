@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, cast, exists, false, func, or_, true
+from sqlalchemy import ColumnElement, String, cast, exists, false, func, literal, or_, text, true, union_all
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 from intake_bot.casework.calendar import MIDNIGHT
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.practice import TRIAGE, Practice
-from intake_bot.casework.vocabulary import CLOSED, ActionState, DeadlineState, Status
+from intake_bot.casework.vocabulary import OPEN, ActionState, DeadlineState, Status
 from storage.claims import PARKED
-from storage.tables import Action, Case, Deadline, Message, Spooled, SuggestionRow
+from storage.tables import TICKING, Action, Case, Deadline, Message, Spooled, SuggestionRow
 from triage.vocabulary import URGENT_FLAGS, Flag
 
-_TICKING = (DeadlineState.RUNNING, DeadlineState.MISSED)
+UNKNOWN = "-"
+"""In place of a sector: it is not known."""
+PARKED_SHOWN = 5
+_COUNTED = tuple(status for status in Status if status is not Status.NOT_A_CONSULTATION)
 
 
 class Which(StrEnum):
@@ -57,15 +62,33 @@ class Queued:
     urgent: tuple[Flag, ...]
     target: str | None
     due_at: datetime | None
+    proposed: Actor | None = None
+    targets: Mapping[datetime, str] = field(default_factory=dict, repr=False)
+    """What is due when, of all that waits to be met."""
+
+    def target_at(self, due_at: datetime | None) -> str | None:
+        return self.targets.get(due_at) if due_at is not None else None
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """The month so far: how many came, and of the first responses that fell due how many were in time."""
+    """The month so far: how many came, and of what fell due how much was in time; of the first responses by themselves."""
 
     received: int
     answered: int
     in_time: int
+    targets: tuple[tuple[str, int, int], ...] = ()
+    """Each other target that fell due: how many were met in time, of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedItem:
+    """Something that came and could not be dealt with. ``error`` is a fixed word."""
+
+    id: str
+    channel: str
+    received_at: datetime
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +97,159 @@ class Overview:
     parked: int
     unfiled: int
     month: Month
+    parked_items: tuple[ParkedItem, ...] = ()
+    """The oldest of them."""
 
 
 def queued(
-    session: Session, practice: Practice, which: Which, actor: Actor, *, now: datetime, limit: int, offset: int = 0
+    session: Session,
+    practice: Practice,
+    which: Which,
+    actor: Actor,
+    *,
+    now: datetime,
+    limit: int,
+    offset: int = 0,
+    sector: str | None = None,
 ) -> list[Queued]:
     """The cases of a list, the soonest due first; of restricted ones those that ``actor`` may see."""
-    next_due = (
-        select(col(Deadline.case_id).label("case_id"), func.min(Deadline.due_at).label("due_at"))
-        .where(col(Deadline.state).in_(_TICKING), col(Deadline.met_at).is_(None))
-        .group_by(col(Deadline.case_id))
-        .subquery()
+    _, lists = board(session, practice, actor, {which: (limit, offset)}, now=now, sector=sector)
+    return lists[which]
+
+
+def board(
+    session: Session,
+    practice: Practice,
+    actor: Actor,
+    wanted: Mapping[Which, tuple[int, int]],
+    *,
+    now: datetime,
+    sector: str | None = None,
+    restricted_too: bool = False,
+) -> tuple[dict[Which, int], dict[Which, list[Queued]]]:
+    """How long each list is, and of those ``wanted`` the cases from an offset on (limit and offset), the soonest due first.
+
+    One statement over the open cases, which are looked through once however many lists are asked for: closed ones are not
+    touched. ``sector`` leaves out all cases of others; :data:`UNKNOWN` keeps those without one.
+    """
+    seen = true() if restricted_too else _seen_by(actor)
+    of_sector = true() if sector is None else col(Case.sector) == (None if sector == UNKNOWN else sector)
+    ticking = (col(Deadline.case_id) == col(Case.id), text(TICKING))
+    begins, ends = _today(practice, now)
+    owed = select(Action.case_id).where(col(Action.state) == ActionState.OPEN)
+    rows = (
+        select_columns(
+            col(Case.id).label("id"),
+            col(Case.status).label("status"),
+            col(Case.officer).label("officer"),
+            col(Case.received_at).label("received_at"),
+            select(func.min(Deadline.due_at)).where(*ticking).scalar_subquery().label("due_at"),
+            exists().where(*ticking, col(Deadline.due_at) >= begins, col(Deadline.due_at) < ends).label("today"),
+            col(Case.id).in_(owed).label("owed"),
+        )
+        .where(col(Case.status).in_(OPEN), of_sector, seen)
+        .cte("waiting")
     )
-    rows = session.exec(
-        select(Case, next_due.c.due_at)
-        .outerjoin(next_due, next_due.c.case_id == col(Case.id))
-        .where(_is(which, practice, actor, now), _seen_by(actor))
-        .order_by(next_due.c.due_at.is_(None), next_due.c.due_at, col(Case.received_at), col(Case.id))
-        .offset(offset)
-        .limit(limit)
-    ).all()
-    ids = [case.id for case, _ in rows]
+    listed = rows.c
+    is_of = {
+        Which.UNCLAIMED: listed.status == Status.NEW,
+        Which.MINE: listed.officer == str(actor),
+        Which.OVERDUE: listed.due_at < now,
+        Which.DUE_TODAY: listed.today,
+        Which.WAITING: or_(listed.status == Status.PAUSED, listed.owed),
+        Which.OPEN: true(),
+    }
+    parts: list[Any] = [
+        select_columns(literal(which.value), literal(None, String), literal(None, UTCDateTime()), func.count())
+        .select_from(rows)
+        .where(is_of[which])
+        for which in Which
+    ]
+    for which, (limit, offset) in wanted.items():
+        page = (
+            select_columns(listed.id, listed.due_at)
+            .where(is_of[which])
+            .order_by(listed.due_at.is_(None), listed.due_at, listed.received_at, listed.id)
+            .offset(offset)
+            .limit(limit)
+            .subquery()
+        )
+        parts.append(select_columns(literal(which.value), page.c.id, page.c.due_at, literal(0)))
+    counts: dict[Which, int] = {}
+    found: dict[Which, list[tuple[str, datetime | None]]] = {which: [] for which in wanted}
+    for name, case_id, due_at, count in session.connection().execute(union_all(*parts)):
+        if case_id is None:
+            counts[Which(name)] = count
+        else:
+            found[Which(name)].append((case_id, due_at))
+    known = _told(session, sorted({case_id for one in found.values() for case_id, _ in one}))
+    # The parts of a union come in no promised order.
+    return counts, {
+        which: sorted(
+            (
+                replace(known[case_id], due_at=due_at, target=known[case_id].target_at(due_at))
+                for case_id, due_at in one
+            ),
+            key=lambda case: (case.due_at is None, case.due_at, case.received_at, case.case_id),
+        )
+        for which, one in found.items()
+    }
+
+
+def sectors(session: Session, actor: Actor) -> list[str]:
+    """The sectors of the open cases that ``actor`` may see; :data:`UNKNOWN` for those without one."""
+    rows = session.exec(select(Case.sector).where(col(Case.status).in_(OPEN), _seen_by(actor)).distinct()).all()
+    return sorted(sector or UNKNOWN for sector in rows)
+
+
+def overview(
+    session: Session,
+    practice: Practice,
+    actor: Actor,
+    *,
+    now: datetime,
+    restricted_too: bool = False,
+    counts: Mapping[Which, int] | None = None,
+) -> Overview:
+    """How long each list is, what is parked and unfiled, and the month so far. Of restricted cases those that ``actor`` may
+    see are counted, or all of them. ``counts`` are those of :func:`board`, where it was asked already.
+    """
+
+    def count(statement: Any) -> int:
+        return int(session.exec(statement).one())
+
+    if counts is None:
+        counts, _ = board(session, practice, actor, {}, now=now, restricted_too=restricted_too)
+    is_parked = col(Spooled.state) == PARKED
+    return Overview(
+        counts=counts,
+        parked=count(select(func.count()).select_from(Spooled).where(is_parked)),
+        unfiled=count(select(func.count()).select_from(Message).where(col(Message.case_id).is_(None))),
+        month=_month(session, practice, now=now),
+        parked_items=tuple(
+            ParkedItem(identity, channel, received_at, error)
+            for identity, channel, received_at, error in session.exec(
+                select(Spooled.id, Spooled.channel, Spooled.received_at, Spooled.error)
+                .where(is_parked)
+                .order_by(col(Spooled.received_at))
+                .limit(PARKED_SHOWN)
+            )
+        ),
+    )
+
+
+def _today(practice: Practice, now: datetime) -> tuple[datetime, datetime]:
+    """From now to midnight by the clock on the wall."""
+    day = practice.calendar.local(now).date()
+    return now, practice.calendar.instant_at(day + timedelta(days=1), MIDNIGHT)
+
+
+def _told(session: Session, ids: list[str]) -> dict[str, Queued]:
+    if not ids:
+        return {}
     urgent, targets = _urgent(session, ids), _targets(session, ids)
-    return [
-        Queued(
+    return {
+        case.id: Queued(
             case_id=case.id,
             reference=case.reference,
             status=Status(case.status),
@@ -105,59 +257,13 @@ def queued(
             sector=case.sector,
             officer=Actor.parse(case.officer) if case.officer else None,
             urgent=urgent.get(case.id, ()),
-            target=targets.get((case.id, due_at)),
-            due_at=due_at,
+            target=None,
+            due_at=None,
+            proposed=Actor.parse(case.proposed) if case.proposed else None,
+            targets=targets.get(case.id, {}),
         )
-        for case, due_at in rows
-    ]
-
-
-def overview(
-    session: Session, practice: Practice, actor: Actor, *, now: datetime, restricted_too: bool = False
-) -> Overview:
-    """How long each list is, what is parked and unfiled, and the month so far. Of restricted cases those that ``actor`` may
-    see are counted, or all of them.
-    """
-    seen = true() if restricted_too else _seen_by(actor)
-
-    def count(statement: Any) -> int:
-        return int(session.exec(statement).one())
-
-    counts = {
-        which: count(select(func.count()).select_from(Case).where(_is(which, practice, actor, now), seen))
-        for which in Which
+        for case in session.exec(select(Case).where(col(Case.id).in_(ids)))
     }
-    return Overview(
-        counts=counts,
-        parked=count(select(func.count()).select_from(Spooled).where(col(Spooled.state) == PARKED)),
-        unfiled=count(select(func.count()).select_from(Message).where(col(Message.case_id).is_(None))),
-        month=_month(session, practice, now=now),
-    )
-
-
-def _is(which: Which, practice: Practice, actor: Actor, now: datetime) -> ColumnElement[bool]:
-    is_open = col(Case.status).not_in(CLOSED)
-    match which:
-        case Which.UNCLAIMED:
-            return col(Case.status) == Status.NEW
-        case Which.MINE:
-            return and_(is_open, col(Case.officer) == str(actor))
-        case Which.OVERDUE:
-            return and_(is_open, _has_due(col(Deadline.due_at) < now))
-        case Which.DUE_TODAY:
-            day = practice.calendar.local(now).date()
-            end = practice.calendar.instant_at(day + timedelta(days=1), MIDNIGHT)
-            return and_(is_open, _has_due(and_(col(Deadline.due_at) >= now, col(Deadline.due_at) < end)))
-        case Which.WAITING:
-            owed = exists().where(col(Action.case_id) == col(Case.id), col(Action.state) == ActionState.OPEN)
-            return and_(is_open, or_(col(Case.status) == Status.PAUSED, owed))
-        case Which.OPEN:
-            return is_open
-
-
-def _has_due(when: ColumnElement[bool]) -> ColumnElement[bool]:
-    due = select(Deadline.case_id).where(col(Deadline.state).in_(_TICKING), col(Deadline.met_at).is_(None), when)
-    return col(Case.id).in_(due)
 
 
 def _seen_by(actor: Actor) -> ColumnElement[bool]:
@@ -168,45 +274,47 @@ def _seen_by(actor: Actor) -> ColumnElement[bool]:
 
 def _urgent(session: Session, ids: list[str]) -> dict[str, tuple[Flag, ...]]:
     found: dict[str, set[str]] = {}
-    if ids:
-        for case_id, flags in session.exec(
-            select(SuggestionRow.case_id, SuggestionRow.flags).where(col(SuggestionRow.case_id).in_(ids))
-        ):
-            found.setdefault(case_id, set()).update(flags)
+    for case_id, flags in session.exec(
+        select(SuggestionRow.case_id, SuggestionRow.flags).where(col(SuggestionRow.case_id).in_(ids))
+    ):
+        found.setdefault(case_id, set()).update(flags)
     return {
         case_id: tuple(flag for flag in Flag if flag in URGENT_FLAGS and flag in flags)
         for case_id, flags in found.items()
     }
 
 
-def _targets(session: Session, ids: list[str]) -> dict[tuple[str, datetime], str]:
-    if not ids:
-        return {}
+def _targets(session: Session, ids: list[str]) -> dict[str, dict[datetime, str]]:
+    """Of each case what is due when."""
+    found: dict[str, dict[datetime, str]] = {}
     rows = session.exec(
-        select(Deadline.case_id, Deadline.due_at, Deadline.target).where(
-            col(Deadline.case_id).in_(ids), col(Deadline.state).in_(_TICKING), col(Deadline.met_at).is_(None)
-        )
+        select(Deadline.case_id, Deadline.due_at, Deadline.target).where(col(Deadline.case_id).in_(ids), text(TICKING))
     )
-    return {(case_id, due_at): target for case_id, due_at, target in rows}
+    for case_id, due_at, target in rows:
+        found.setdefault(case_id, {})[due_at] = target
+    return found
 
 
 def _month(session: Session, practice: Practice, *, now: datetime) -> Month:
     first = practice.calendar.local(now).date().replace(day=1)
     since = practice.calendar.instant_at(first, MIDNIGHT)
     received = session.exec(
-        select(func.count())
-        .select_from(Case)
-        .where(col(Case.received_at) >= since, col(Case.status) != Status.NOT_A_CONSULTATION)
+        select(func.count()).select_from(Case).where(col(Case.status).in_(_COUNTED), col(Case.received_at) >= since)
     ).one()
     rows = session.exec(
-        select(Deadline.state, func.count())
+        select(Deadline.target, Deadline.state, func.count())
         .where(
-            col(Deadline.target) == TRIAGE,
+            col(Deadline.state).in_((DeadlineState.MET, DeadlineState.MISSED)),
             col(Deadline.due_at) >= since,
-            or_(col(Deadline.state) == DeadlineState.MET, col(Deadline.state) == DeadlineState.MISSED),
         )
-        .group_by(col(Deadline.state))
+        .group_by(col(Deadline.target), col(Deadline.state))
     ).all()
-    states = dict(rows)
-    in_time = states.get(DeadlineState.MET, 0)
-    return Month(received, in_time + states.get(DeadlineState.MISSED, 0), in_time)
+    kept = {(target, state): number for target, state, number in rows}
+
+    def of(target: str) -> tuple[int, int]:
+        met = kept.get((target, DeadlineState.MET), 0)
+        return met, met + kept.get((target, DeadlineState.MISSED), 0)
+
+    in_time, answered = of(TRIAGE)
+    others = tuple((target, *of(target)) for target in practice.clocks if target != TRIAGE and of(target)[1])
+    return Month(received, answered, in_time, others)

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, update
 from sqlalchemy import select as select_rows
 from sqlmodel import Session, col, select
 
-from intake_bot.casework import desk_queue
+from intake_bot.casework import desk_queue, rota
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.plan import UNCLAIMED, Moment, of_what
 from intake_bot.casework.practice import Practice
@@ -47,6 +47,7 @@ _DUE = (
         _DEADLINES.c.due_at.label("target_due_at"),
         _CASES.c.reference,
         _CASES.c.officer,
+        _CASES.c.restricted,
     )
     .where(
         _REMINDERS.c.state == ReminderState.WAITING,
@@ -103,7 +104,8 @@ def send_due(
     session.flush()
     rows: Sequence[Any] = session.connection().execute(_DUE, {"now": now, "limit": limit}).all()
     sent, notices, acts = [], [], []
-    for identity, case_id, kind, recipient, meant_for, target, due_at, reference, officer in rows:
+    on_duty = rota.on_duty(session, practice, now) if rows else ()
+    for identity, case_id, kind, recipient, meant_for, target, due_at, reference, officer, restricted in rows:
         late = now - meant_for > LATE_AFTER
         what = of_what(kind, target)
         notice = Notice(
@@ -115,6 +117,7 @@ def send_due(
             due_at=due_at,
             late=late,
             owner=Actor.parse(officer) if officer else None,
+            on_duty=() if officer or restricted else on_duty,
         )
         key = notice_key(identity)
         notices.append((key, case_id, desk_queue.notice_to_json(notice)))

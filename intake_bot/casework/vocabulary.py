@@ -25,6 +25,8 @@ class Status(StrEnum):
 UNDECIDED = frozenset({Status.NEW, Status.CLAIMED})
 CLOSED = frozenset({Status.CONCLUDED, Status.NOT_A_CONSULTATION})
 """Nothing runs on such a case, and its content is kept until its review."""
+OPEN = tuple(status for status in Status if status not in CLOSED)
+"""All others: named, so that a list of them is found by an index among a million closed ones."""
 
 
 class DecisionKind(StrEnum):

@@ -8,9 +8,11 @@ within the three seconds that a trigger lives.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,14 +20,24 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext, AsyncResp
 from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
+from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from intake_bot.casework.acts import Act, Claim
+from intake_bot.casework.acts import Act, Claim, Refused
 from intake_bot.casework.desk import Actor, CaseCard
 from intake_bot.casework.queue import Which
 from intake_bot.casework.vocabulary import UNDECIDED
-from intake_bot.slack import act_forms, cards, consult, figures, forms, home, modals
+from intake_bot.slack import act_forms, cards, consult, figures, forms, home, modals, rota
 from intake_bot.slack.acts import pack
-from intake_bot.slack.client import FAILURES, TRIGGER_GONE, error_code, failure, library_logger, make_client
+from intake_bot.slack.client import (
+    FAILURES,
+    TIMEOUT_SECONDS,
+    TRIGGER_GONE,
+    error_code,
+    failure,
+    library_logger,
+    make_client,
+    tell_one,
+)
 from intake_bot.slack.escape import clean, mrkdwn
 from intake_bot.slack.forms import Form, Kind, Prepared, Subject
 from intake_bot.slack.officers import Officers, Role
@@ -43,6 +55,9 @@ ANSWER = "The duty desk's answer"
 COMMAND = "/lado"
 NOT_NOW = "That does not fit where the case stands any more: see its card."
 DECIDED_ALREADY = "This case is already decided: see View."
+
+FOLLOWED, FOLLOWED_EVERY_SECONDS = 20, 0.1
+"""How often it is looked whether a claim on the Home tab is performed, before the tab is shown as it is."""
 
 _TYPED = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """The kinds of messages that somebody typed; others say that something was edited, deleted or pinned."""
@@ -69,6 +84,9 @@ def build_app(settings: SlackSettings, ports: Ports) -> AsyncApp:
     app.action(cards.MORE)(interactions.show_more)
     app.action(home.REFRESH)(interactions.show_home)
     app.action(home.FILTER)(interactions.show_home)
+    app.action(home.SECTOR)(interactions.show_home)
+    app.action(re.compile(rf"{home.TURN}:\d+"))(interactions.show_home)
+    app.action(rota.AWAY)(interactions.show_rota_form)
     app.event("app_home_opened")(interactions.home_opened)
     app.action(figures.FIGURES)(interactions.show_figures)
     app.action(home.CONSULT)(interactions.show_consultation)
@@ -91,6 +109,7 @@ class _Interactions:
             Role.READER: settings.readers,
         }
         self._officers = Officers(named, self.client, ports.now)
+        self._following: set[asyncio.Task[None]] = set()
 
     async def keep_before_ack(
         self, body: Body, context: AsyncBoltContext, next_: Callable[[], Awaitable[Any]]
@@ -103,12 +122,16 @@ class _Interactions:
             case ("block_actions", cards.CLAIM):
                 actor = _actor(body)
                 if await self._allowed(actor, cards.CLAIM):
-                    return await self._keep(Claim(_case_id(body), actor), body, body["actions"][0]["action_ts"])
+                    kept = await self._keep(Claim(_case_id(body), actor), body, body["actions"][0]["action_ts"])
+                    self._see_it_done(body)
+                    return kept
                 context[_REFUSED] = True
             case ("view_submission", consult.CONSULTATION):
                 return await self._consultation(body)
             case ("message", "im"):
                 return await self._talk(body)
+            case ("view_submission", rota.AWAY):
+                return await self._rota_form(body)
             case ("view_submission", modals.DECIDE):
                 return await self._decision(body)
             case ("view_submission", str(callback)) if callback.startswith(forms.FORM):
@@ -141,8 +164,7 @@ class _Interactions:
 
     async def show_home(self, ack: AsyncAck, body: Body) -> None:
         await ack()
-        option = body["actions"][0].get("selected_option") or {}
-        await self._answer(self._publish(_actor(body), str(option.get("value") or home.OVERVIEW)), body)
+        await self._answer(self._publish(_actor(body), home.Chosen.after(body)), body)
 
     async def show_figures(self, ack: AsyncAck, body: Body) -> None:
         await ack()
@@ -151,7 +173,11 @@ class _Interactions:
     async def home_opened(self, ack: AsyncAck, body: Body) -> None:
         await ack()
         if body["event"].get("tab", "home") == "home":
-            await self._answer(self._publish(_actor(body), home.OVERVIEW), body)
+            await self._answer(self._publish(_actor(body), home.Chosen()), body)
+
+    async def show_rota_form(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        await self._answer(self._show_rota_form(body), body)
 
     async def command(self, ack: AsyncAck, body: Body, respond: AsyncRespond) -> None:
         await ack()
@@ -318,19 +344,67 @@ class _Interactions:
         log.info("accepted from Slack: a message%s", "" if new else ", for the second time")
         return BoltResponse(status=200, body="")
 
-    async def _publish(self, actor: Actor, chosen: str) -> None:
+    async def _publish(self, actor: Actor, chosen: home.Chosen) -> None:
         user = actor.id.rpartition("/")[2]
         if not await self._officers.may(actor, "queue"):
             await self.client.views_publish(user_id=user, view=home.visitors_home())
             return
-        known = {which.value: which for which in Which}
-        lists = (known[chosen],) if chosen in known else home.FIRST
-        limit = home.ALL_SHOWN if chosen in known else home.SHOWN
-        overview, cases = await self._ports.overview(actor, lists, limit)
-        view = home.home(overview, cases, chosen=chosen, now=self._ports.now(), zone=self._settings.zone)
+        board = await self._ports.board(actor, chosen.lists, chosen.limit, offset=chosen.offset, sector=chosen.sector)
+        acts = await self._officers.may(actor, cards.CLAIM)
+        view = home.home(board, chosen=chosen, now=self._ports.now(), zone=self._settings.zone, acts=acts)
         if await self._sees_figures(actor):
             view = figures.with_button(view)
         await self.client.views_publish(user_id=user, view=view)
+
+    def _see_it_done(self, body: Body) -> None:
+        """After a claim on the Home tab: show it anew once the claim is performed, which is another's business."""
+        if body.get("view", {}).get("type") == "home":
+            task = asyncio.create_task(self._shown_when_done(body))
+            self._following.add(task)
+            task.add_done_callback(self._following.discard)
+
+    async def _shown_when_done(self, body: Body) -> None:
+        actor, case_id = _actor(body), _case_id(body)
+        for _ in range(FOLLOWED):
+            await asyncio.sleep(FOLLOWED_EVERY_SECONDS)
+            card = await self._ports.card(case_id, actor)
+            if card is None or card.officer is not None:
+                break
+        await self._answer(self._publish(actor, home.Chosen.after(body)), body)
+
+    async def _rota_form(self, body: Body) -> BoltResponse:
+        """Who is away goes on the rota before the form is acknowledged; the same form again changes nothing."""
+        actor = _actor(body)
+        if not await self._allowed(actor, "away"):
+            return _errors({rota.PERSON: NOT_AN_OFFICER})
+        said = rota.read_form(body["view"]["state"]["values"])
+        if isinstance(said, dict):
+            return _errors(said)
+        person, cover = forms.colleague(actor, said.person), forms.colleague(actor, said.cover) if said.cover else None
+        if cover is not None and not await self._officers.may(cover, "view"):
+            return _errors({rota.COVER: "Only the desk's own people can be chosen."})
+        if said.first is None:
+            result = await self._ports.back(actor, person)
+        else:
+            result = await self._ports.away(actor, person, first=said.first, last=said.last, cover=cover)
+        if isinstance(result, Refused):
+            return _errors({rota.PERSON: mrkdwn(result.said, 150)})
+        log.info("accepted from Slack: a change of the rota%s", "" if result.changed else ", for the second time")
+        shown = [cards.section(mrkdwn(result.said, 2000)).to_dict(), *await self._rota_now(button=False)]
+        view = {"type": "modal", "title": {"type": "plain_text", "text": "Duty rota"}, "blocks": shown}
+        return BoltResponse(status=200, body={"response_action": "update", "view": view})
+
+    async def _rota_now(self, *, button: bool = True) -> list[dict[str, Any]]:
+        days = await self._ports.rota()
+        return rota.rota_blocks(days, button=button) if days else [cards.section(rota.NO_ROTA).to_dict()]
+
+    async def _show_rota_form(self, body: Body) -> None:
+        actor = _actor(body)
+        if not await self._allowed(actor, "away"):
+            await self._tell(body, NOT_AN_OFFICER)
+            return
+        now = self._ports.now().astimezone(self._settings.zone)
+        await self._open(body, rota.away_modal(actor.id.rpartition("/")[2], now))
 
     async def _command(self, body: Body) -> str | list[dict[str, Any]] | None:
         """What to answer to a slash command, for one person's eyes; None where a modal opened instead."""
@@ -351,21 +425,27 @@ class _Interactions:
                 return await self._shown(body, actor, rest)
             case "search":
                 return await self._searched(actor, rest)
-            case "report" if await self._sees_figures(actor):
-                return figures.answer(await self._ports.figures(actor))
+            case "rota":
+                # The form opens in place of an answer.
+                return await (self._show_rota_form(body) if rest.lower() == "away" else self._rota_now())
             case "report":
-                overview, _ = await self._ports.overview(actor, (), 0)
-                return [cards.section(home.month_said(overview)).to_dict()]
+                return await self._reported(actor)
             case _:
                 return f"There is no {word}. Say help to see what there is."
 
+    async def _reported(self, actor: Actor) -> list[dict[str, Any]]:
+        if await self._sees_figures(actor):
+            return figures.answer(await self._ports.figures(actor))
+        board = await self._ports.board(actor, (), 0)
+        return [cards.section(home.month_said(board.overview)).to_dict()]
+
     async def _listed(self, actor: Actor, word: str) -> list[dict[str, Any]]:
         which = {"queue": (Which.OPEN,), "mine": (Which.MINE,), "due": (Which.OVERDUE, Which.DUE_TODAY)}[word]
-        overview, lists = await self._ports.overview(actor, which, home.SHOWN)
+        board = await self._ports.board(actor, which, home.SHOWN)
         blocks: list[dict[str, Any]] = []
         for one in which:
-            total = overview.counts[one]
-            blocks += home.cases_blocks(one, lists[one], total=total, zone=self._settings.zone)
+            total = board.overview.counts[one]
+            blocks += home.cases_blocks(one, board.lists[one], total=total, zone=self._settings.zone)
         return blocks
 
     async def _shown(self, body: Body, actor: Actor, reference: str) -> str | None:
@@ -423,13 +503,24 @@ class _Interactions:
             await self._tell(body, PRESS_AGAIN if late else TROUBLE)
 
     async def _tell(self, body: Body, text: str) -> None:
-        """Say something to whoever acted, seen by nobody else. If even that fails there is nobody left to tell."""
+        """Say something to whoever acted, seen by nobody else: where they acted, else in the duty channel, else in their own
+        conversation with the app. If even that fails there is nobody left to tell."""
+        user, said = str(body["user_id"] if "user_id" in body else body["user"]["id"]), mrkdwn(text, 2000)
         try:
-            await self.client.chat_postEphemeral(
-                channel=self._settings.channel, user=body["user"]["id"], text=mrkdwn(text, 2000)
-            )
+            if await _answered_there(str(body.get("response_url") or ""), said):
+                return
+            await tell_one(self.client, self._settings.channel, user, said)
         except FAILURES as error:
             log.warning("an officer could not be told: %s", failure(error).code)
+
+
+async def _answered_there(response_url: str, said: str) -> bool:
+    """Whether it could be said where they pressed, which works in channels that the app is not in."""
+    if not response_url:
+        return False
+    webhook = AsyncWebhookClient(response_url, timeout=TIMEOUT_SECONDS, logger=library_logger(), retry_handlers=[])
+    answer = await webhook.send(text=said, response_type="ephemeral", replace_original=False)
+    return answer.status_code == 200
 
 
 def _identity(*parts: str | bytes) -> str:

@@ -61,6 +61,8 @@ def card_blocks(card: CaseCard, zone: ZoneInfo) -> list[dict[str, Any]]:
     blocks.append(SectionBlock(fields=[text(f"*{name}*\n{value}") for name, value in facts]))
     if card.due:
         blocks.append(section("\n".join(_due(due, say) for due in card.due)))
+    if called := _called_upon(card, who):
+        blocks.append(section("\n".join(f"*{name}:* {people}" for name, people in called)))
     blocks.append(section(_suggestion(card)))
     if card.missing:
         named = ", ".join(_words(datum).lower() for datum in card.missing)
@@ -87,7 +89,9 @@ def card_fallback(card: CaseCard, zone: ZoneInfo) -> str:
         f", received {say_time(card.received_at, zone)}",
         f", due {say_time(min(due.due_at for due in running), zone)}" if running else "",
     ]
-    return mrkdwn("".join(parts), _SECTION)
+    # A mention is no foreign word: it stands as it is.
+    called = "".join(f". {name}: {people}" for name, people in _called_upon(card, who))
+    return mrkdwn("".join(parts), _SECTION - len(called)) + called
 
 
 def acts_offered(card: CaseCard) -> tuple[str, ...]:
@@ -124,6 +128,14 @@ def confidence(value: float) -> str:
     """A confidence in words and per cent."""
     word = "low" if value < 0.5 else "fair" if value < 0.75 else "high"
     return f"{word} confidence, {value:.0%}"
+
+
+def _called_upon(card: CaseCard, name: Callable[[Actor], str]) -> list[tuple[str, str]]:
+    """Whom the card is for, by the routing rules and by the rota."""
+    called = [("For", f"{name(card.proposed)} (proposed: it is theirs once they claim it)")] if card.proposed else []
+    if card.on_duty:
+        called.append(("On duty", ", ".join(name(one) for one in card.on_duty)))
+    return called
 
 
 def _suggestion(card: CaseCard) -> str:

@@ -77,6 +77,18 @@ def failure(error: Exception) -> DeliveryFailed:
     return DeliveryFailed(code if code in _KNOWN else "slack_refused")
 
 
+async def tell_one(client: AsyncWebClient, channel: str, user: str, said: str) -> None:
+    """Words of ours, escaped already, to one person: in the channel, else (a manager is in none) in their conversation with
+    the app. Raises what the Web API raises."""
+    try:
+        await client.chat_postEphemeral(channel=channel, user=user, text=said)
+    except SlackApiError as error:
+        if error_code(error) != "user_not_in_channel":
+            raise
+        opened = await client.conversations_open(users=user)
+        await client.chat_postMessage(channel=opened["channel"]["id"], text=said)
+
+
 def _retry_after(error: SlackApiError) -> float:
     headers = getattr(error.response, "headers", {})
     try:

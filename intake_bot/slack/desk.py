@@ -10,7 +10,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from intake_bot.casework.desk import Actor, CaseCard, DeliveryFailed, Notice, Posted
 from intake_bot.slack.cards import card_blocks, card_fallback, notice_blocks, notice_text
-from intake_bot.slack.client import FAILURES, failure, make_client
+from intake_bot.slack.client import FAILURES, failure, make_client, tell_one
 from intake_bot.slack.consult import direct_blocks
 from intake_bot.slack.escape import mrkdwn
 from intake_bot.slack.ports import SlackSettings
@@ -64,13 +64,14 @@ class SlackDesk:
         return await self._post(DIRECT, direct_blocks(text, form=form), post_id, look_first=look_first, channel=channel)
 
     async def tell(self, actor: Actor, text: str) -> None:
-        """Seen by that officer alone, in the duty channel. At least once: what was said twice does no harm."""
+        """Seen by that officer alone. At least once: what was said twice does no harm."""
         if actor.kind != "slack":
             raise DeliveryFailed("not_a_slack_user", permanent=True)
         user = actor.id.rpartition("/")[2]
-        await _answer(
-            self._client.chat_postEphemeral(channel=self._settings.channel, user=user, text=mrkdwn(text, _TOLD))
-        )
+        try:
+            await tell_one(self._client, self._settings.channel, user, mrkdwn(text, _TOLD))
+        except FAILURES as error:
+            raise failure(error) from None
 
     async def check(self) -> list[str]:
         """What is wrong with the desk as it is set up, each with how to mend it; empty where nothing is."""

@@ -62,7 +62,7 @@ def manifest(*, http_url: str | None = None) -> dict[str, Any]:
                     {
                         "command": COMMAND,
                         "description": "Consult the designated officer, or see the duty desk",
-                        "usage_hint": "help | new | queue | due | mine | show | search | report",
+                        "usage_hint": "help | new | queue | due | mine | show | search | rota | report",
                         "should_escape": False,
                     },
                     "url",

@@ -27,9 +27,10 @@ class Role(StrEnum):
 
 _SUPPORTS = frozenset(
     {"view", "note", "meeting", "action", "close_action", "strand", "regulator", "facts", "link", "queue"}
+    | {"rota", "away"}
 )
 _MANAGES = frozenset({"figures"})
-_READS = frozenset({"view", "queue"})
+_READS = frozenset({"view", "queue", "rota"})
 
 
 def allows(role: Role, what: str) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from intake_bot.casework.acts import Done, Refused
 from intake_bot.casework.desk import Actor, CaseCard, CaseView
 from intake_bot.casework.queue import Overview, Queued, Which
+from intake_bot.casework.rota import DutyDay
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,16 @@ Lists = dict[Which, list[Queued]]
 
 
 @dataclass(frozen=True, slots=True)
+class Board:
+    """What stands on the desk: counts, the lists that were asked for, the sectors to choose from, who is on duty."""
+
+    overview: Overview
+    lists: Lists
+    sectors: tuple[str, ...] = ()
+    on_duty: tuple[Actor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """References of cases in which the words stand, newest first, and whether all of the record was looked through."""
 
@@ -101,8 +113,22 @@ class Ports(Protocol):
         """Keep what somebody wrote to the service, as :meth:`accept` keeps an act."""
         ...
 
-    async def overview(self, actor: Actor, lists: tuple[Which, ...], limit: int) -> tuple[Overview, Lists]:
-        """The counts for ``actor`` and the first ``limit`` cases of each of ``lists``."""
+    async def board(
+        self, actor: Actor, lists: tuple[Which, ...], limit: int, *, offset: int = 0, sector: str | None = None
+    ) -> Board:
+        """The counts for ``actor`` and ``limit`` cases of each of ``lists`` from ``offset`` on, of one sector or of all."""
+        ...
+
+    async def rota(self) -> tuple[DutyDay, ...]:
+        """Who is on duty in the days to come; empty where no rota is kept."""
+        ...
+
+    async def away(self, by: Actor, who: Actor, *, first: date, last: date, cover: Actor | None) -> Done | Refused:
+        """Put on the rota, for good, that somebody is away. The same again changes nothing."""
+        ...
+
+    async def back(self, by: Actor, who: Actor) -> Done | Refused:
+        """Put on the rota that somebody is there again."""
         ...
 
     async def figures(self, actor: Actor) -> list[SoFar]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sqlalchemy import event
+
 from conftest import FRIDAY_1640
 from contract.test_acts import MONDAY, WORDS, done, referred
 from contract.test_casework import AMINA, BEN, SUGGESTION, Desk, desk
 from intake_bot.casework.acts import Claim, Conclude, PauseCase, RecordAction, Restrict
 from intake_bot.casework.desk import Actor
-from intake_bot.casework.queue import Overview, Which, overview, queued
+from intake_bot.casework.queue import UNKNOWN, Overview, Which, board, overview, queued, sectors
 from intake_bot.casework.vocabulary import CaseOutcome, Owner, PauseReason
 from triage.vocabulary import URGENT_FLAGS, Flag
 
@@ -75,3 +77,40 @@ def test_the_month_says_how_many_first_responses_were_in_time(desk: Desk) -> Non
     desk.opened()
     month = seen(desk, now=FRIDAY_1640 + timedelta(minutes=1)).month
     assert (month.received, month.answered, month.in_time) == (2, 1, 1)
+
+
+def test_the_board_counts_and_turns_pages_within_a_sector(desk: Desk) -> None:
+    schools = [desk.opened(sender="a@brook.sch.uk").case_id for _ in range(3)]
+    unknown = desk.opened(sender="a@elsewhere.example").case_id
+    with desk.database.read() as session:
+        counts, lists = board(session, desk.practice, AMINA, {Which.OPEN: (2, 2)}, now=MONDAY, sector="Education")
+        assert (counts[Which.OPEN], counts[Which.MINE]) == (3, 0)
+        assert [case.case_id for case in lists[Which.OPEN]] == schools[2:]
+        _, lists = board(session, desk.practice, AMINA, {Which.UNCLAIMED: (9, 0)}, now=MONDAY, sector=UNKNOWN)
+        assert [case.case_id for case in lists[Which.UNCLAIMED]] == [unknown]
+        assert sectors(session, AMINA) == [UNKNOWN, "Education"]
+
+
+def test_a_restricted_case_gives_its_sector_to_nobody_else(desk: Desk) -> None:
+    case_id = desk.opened(sender="a@brook.sch.uk").case_id or ""
+    done(desk, Restrict(case_id, AMINA, (BEN,), "A colleague of ours."))
+    with desk.database.read() as session:
+        assert (sectors(session, Actor("slack", "T1/U3")), sectors(session, BEN)) == ([], ["Education"])
+
+
+def test_no_list_looks_at_closed_cases_but_by_an_index(desk: Desk) -> None:
+    """What a million closed cases cost is measured by bench/slack.py; here, that SQLite does not walk through them."""
+    if not desk.database.is_sqlite:
+        return
+    statements = []
+    event.listen(desk.database.engine, "before_cursor_execute", lambda *a: statements.append((a[2], a[3])))
+    seen(desk)
+    with desk.database.engine.connect() as connection:
+        plans = [
+            row[3]
+            for sql, values in statements
+            if sql.startswith(("SELECT", "WITH"))
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
+        ]
+    assert not [step for step in plans if step.startswith(("SCAN cases", "SCAN deadlines", "SCAN messages"))]
+    assert any("ix_deadlines_ticking" in step for step in plans)

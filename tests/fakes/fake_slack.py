@@ -213,7 +213,8 @@ class FakeSlack:
         """
         payload = self._interaction("block_actions", user)
         if view_id is not None:
-            shown = self._open_view(user, view_id)
+            at_home = self.homes.get(user, {})
+            shown = at_home if at_home.get("id") == view_id else self._open_view(user, view_id)
             payload |= {"container": {"type": "view", "view_id": view_id}, "view": copy.deepcopy(shown)}
         elif home:
             shown = self.homes.get(user, {"blocks": []})
