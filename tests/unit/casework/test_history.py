@@ -13,7 +13,7 @@ SOURCES = Path(__file__).parents[3] / "intake_bot"
 ON_THE_SERVICE_S_OWN_CHAIN = {
     "message_unfiled", "parked", "replayed", "refused", "keys_rotated", "recovery_key_given", "searched", "backed_up",
     "restored", "purge_reviewed", "unfiled_purged", "senders_imported", "report_made", "tracker_imported",
-    "figures_exported",
+    "figures_exported", "figures_seen",
 }  # fmt: skip
 
 
