@@ -46,6 +46,8 @@ class Kind(StrEnum):
     TELL = "tell"
     DIRECT = "direct"
     CHASER = "chaser"
+    EVENT = "event"
+    ERASE = "erase"
 
 
 @dataclass(frozen=True, slots=True)

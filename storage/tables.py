@@ -74,6 +74,8 @@ class Case(SQLModel, table=True):
     ``restricted_to`` are those who may see a restricted case, beside the officer who has it; ``set_aside`` is why it is no
     consultation; ``sign_off`` is whether the decision that stands waits for a second officer, or had one.
 
+    ``desk_ts`` is where its card stands; ``desk_told`` the last entry of its audit that the card's thread has told.
+
     ``key_id`` is the data key of all its content; what arrived later has keys of its own, found over ``raw``.
     """
 
@@ -115,7 +117,9 @@ class Case(SQLModel, table=True):
     revision: int = 1
     desk_channel: str | None = Field(default=None, max_length=64)
     desk_ts: str | None = Field(default=None, max_length=64)
+    desk_told: int = 0
     __table_args__ = (
+        Index("ix_cases_desk_ts", "desk_ts"),
         Index("ix_cases_status_received", "status", "received_at"),
         Index("ix_cases_organisation", "organisation", "received_at"),
     )
@@ -396,6 +400,22 @@ class Outgoing(SQLModel, table=True):
         Index("ix_outbox_state", "state"),
         Index("ix_outbox_bounce_tag", "bounce_tag", unique=True),
     )
+
+
+class DeskPost(SQLModel, table=True):
+    """A post of ours on the desk that is taken back one day: where it stands, and why it is remembered. No content.
+
+    ``id`` is the outbox row that posted it, ``holds`` what it is: an answer, or an event in a card's thread.
+    """
+
+    __tablename__ = "desk_posts"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str = Field(foreign_key="cases.id", index=True, max_length=26)
+    holds: str = Field(max_length=16)
+    channel: str = Field(max_length=64)
+    ts: str = Field(max_length=64)
+    posted_at: datetime
+    erased_at: datetime | None = None
 
 
 class KnownSender(SQLModel, table=True):

@@ -37,6 +37,7 @@ CLAIM, VIEW, DECIDE = "claim", "view", "decide"
 MORE = "more"
 """The menu of all other acts; a choice carries the form's name and the case's id, with a colon between."""
 
+_RESTRICTED = "A restricted case. It is open to those who are named on it, and to nobody else."
 _HEADER, _SECTION, _WORD = 150, 3000, 300
 _USER = re.compile(r"[UW][A-Z0-9]+")
 
@@ -45,6 +46,8 @@ Say = Callable[[datetime], str]
 
 def card_blocks(card: CaseCard, zone: ZoneInfo) -> list[dict[str, Any]]:
     """The card as Block Kit. ``zone`` is for clients that cannot show a date token in their reader's own time."""
+    if card.restricted:
+        return [block.to_dict() for block in _restricted(card)]
     say = partial(date_token, zone=zone)
     blocks: list[Block] = [
         HeaderBlock(text=PlainTextObject(text=line(f"{card.reference} · {_words(card.status)}", _HEADER), emoji=False))
@@ -79,6 +82,8 @@ def card_blocks(card: CaseCard, zone: ZoneInfo) -> list[dict[str, Any]]:
 
 def card_fallback(card: CaseCard, zone: ZoneInfo) -> str:
     """The card in one accessible sentence, for notifications and screen readers: no name, no quotation."""
+    if card.restricted:
+        return mrkdwn(f"{card.reference}: {_RESTRICTED}", _SECTION)
     urgent = [flag.label for flag in card.flags if flag in URGENT_FLAGS]
     running = [due for due in card.due if due.state is DeadlineState.RUNNING]
     parts = [
@@ -88,6 +93,29 @@ def card_fallback(card: CaseCard, zone: ZoneInfo) -> str:
         f", due {say_time(min(due.due_at for due in running), zone)}" if running else "",
     ]
     return mrkdwn("".join(parts), _SECTION)
+
+
+def _restricted(card: CaseCard) -> list[Block]:
+    """All that a channel may know of a restricted case: that there is one.
+
+    What can be pressed is always the same, since what fits would tell where it stands; whoever is not named on it is told
+    that there is no such case.
+    """
+    return [
+        HeaderBlock(text=PlainTextObject(text=line(card.reference, _HEADER), emoji=False)),
+        section(_RESTRICTED),
+        ActionsBlock(
+            block_id="acts",
+            elements=[
+                *(_button(card, act) for act in (CLAIM, VIEW, DECIDE)),
+                StaticSelectElement(
+                    action_id=MORE,
+                    placeholder=PlainTextObject(text="More ...", emoji=False),
+                    options=[_choice(form, card) for form in FORMS],
+                ),
+            ],
+        ),
+    ]
 
 
 def acts_offered(card: CaseCard) -> tuple[str, ...]:
@@ -161,8 +189,6 @@ def _remarks(card: CaseCard) -> list[str]:
     remarks = [remark.label for remark in card.remarks]
     if card.no_names:
         remarks.append("No-names consultation: ask nobody's name")
-    if card.restricted:
-        remarks.append("Restricted")
     if card.escalated is not None:
         remarks.append(f"Escalated to a senior manager ({_words(card.escalated).lower()})")
     if card.sign_off is SignOff.PENDING:

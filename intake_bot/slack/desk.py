@@ -9,8 +9,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from intake_bot.casework.desk import Actor, CaseCard, DeliveryFailed, Notice, Posted
-from intake_bot.slack.cards import card_blocks, card_fallback, notice_blocks, notice_text
-from intake_bot.slack.client import FAILURES, failure, make_client
+from intake_bot.slack.cards import card_blocks, card_fallback, notice_blocks, notice_text, section
+from intake_bot.slack.client import ERASED, FAILURES, failure, make_client
 from intake_bot.slack.consult import direct_blocks
 from intake_bot.slack.escape import mrkdwn
 from intake_bot.slack.ports import SlackSettings
@@ -19,6 +19,8 @@ METADATA = "intake_bot_post"
 _PAGE, _PAGES = 200, 10
 """How far back a post of ours is looked for: it was sent minutes ago, or as long as we were down."""
 _TOLD = 2000
+_LINES = 12
+"""Events of one post."""
 DIRECT = "The designated officer's service has written to you."
 """All that a notification of a message to one person says."""
 
@@ -62,6 +64,19 @@ class SlackDesk:
         channel = str(opened["channel"]["id"])
         # What a telephone shows on its locked screen is the fallback alone.
         return await self._post(DIRECT, direct_blocks(text, form=form), post_id, look_first=look_first, channel=channel)
+
+    async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:
+        words = "\n".join(mrkdwn(one, _TOLD) for one in said[:_LINES])
+        blocks = [section(words).to_dict()]
+        return await self._post(words, blocks, post_id, look_first=look_first, channel=card.channel, thread=card.ts)
+
+    async def erase(self, post: Posted) -> None:
+        """What is gone already is as good as taken away."""
+        try:
+            await _answer(self._client.chat_delete(channel=post.channel, ts=post.ts))
+        except DeliveryFailed as failure:
+            if failure.code not in ERASED:
+                raise
 
     async def tell(self, actor: Actor, text: str) -> None:
         """Seen by that officer alone, in the duty channel. At least once: what was said twice does no harm."""
@@ -109,16 +124,18 @@ class SlackDesk:
         *,
         look_first: bool,
         channel: str | None = None,
+        thread: str | None = None,
     ) -> Posted:
-        """Into the duty channel, or into somebody's own conversation."""
+        """Into the duty channel, the ``thread`` of a card there, or somebody's own conversation."""
         channel = channel or self._settings.channel
-        if look_first and (found := await self._find(post_id, channel)) is not None:
+        if look_first and (found := await self._find(post_id, channel, thread)) is not None:
             return found
         answer = await _answer(
             self._client.chat_postMessage(
                 channel=channel,
                 text=text,
                 blocks=blocks,
+                thread_ts=thread,
                 metadata={"event_type": METADATA, "event_payload": {"outbox_id": post_id}},
                 unfurl_links=False,
                 unfurl_media=False,
@@ -126,14 +143,15 @@ class SlackDesk:
         )
         return Posted(str(answer["channel"]), str(answer["ts"]))
 
-    async def _find(self, post_id: str, channel: str) -> Posted | None:
-        """A post of ours by the outbox id in its metadata, newest first."""
+    async def _find(self, post_id: str, channel: str, thread: str | None) -> Posted | None:
+        """A post of ours by the outbox id in its metadata."""
         cursor = None
         for _ in range(_PAGES):
+            looked_in: dict[str, Any] = {"channel": channel, "include_all_metadata": True, "limit": _PAGE}
             page = await _answer(
-                self._client.conversations_history(
-                    channel=channel, include_all_metadata=True, limit=_PAGE, cursor=cursor
-                )
+                self._client.conversations_replies(ts=thread, cursor=cursor, **looked_in)
+                if thread is not None
+                else self._client.conversations_history(cursor=cursor, **looked_in)
             )
             for message in page["messages"] or ():
                 metadata = message.get("metadata") or {}
