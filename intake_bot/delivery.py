@@ -12,7 +12,7 @@ from functools import partial
 from sqlmodel import Session
 
 from intake_bot.casework import chasing, conversation, desk_queue, own_posts, restricted, threads, undelivered, views
-from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Notice, NoticeKind, Posted
+from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Direct, Notice, NoticeKind, Posted
 from intake_bot.casework.own_posts import Holds, Standing
 from intake_bot.casework.practice import Practice
 from intake_bot.mail.compose import automatic_answer, officers_letter
@@ -98,9 +98,14 @@ class DeliveryWorker:
                 await self.desk.erase(there)
                 return None
             case Kind.DIRECT:
-                to, form = Actor.parse(parcel.content["actor"]), bool(parcel.content.get("form"))
-                text = parcel.content["text"]
-                return await self.desk.direct(to, text, parcel.id, look_first=parcel.look_first, form=form)
+                content = parcel.content
+                said = Direct(
+                    content["text"],
+                    form=bool(content.get("form")),
+                    holds_content=content.get("act") == conversation.ANSWERED,
+                )
+                to = Actor.parse(content["actor"])
+                return await self.desk.direct(to, said, parcel.id, look_first=parcel.look_first)
             case Kind.TELL:
                 await self.desk.tell(Actor.parse(parcel.content["actor"]), parcel.content["text"])
                 return None

@@ -28,7 +28,7 @@ from rich.text import Text
 from intake_bot import logs
 from intake_bot.casework import deadlines, officer, views
 from intake_bot.casework.acts import Claim, Decide
-from intake_bot.casework.desk import TERMINAL, Actor, CaseCard, DeliveryFailed, Notice, Posted
+from intake_bot.casework.desk import TERMINAL, Actor, CaseCard, DeliveryFailed, Direct, Notice, Posted
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.plan import Moment
 from intake_bot.casework.vocabulary import DecisionKind, ReminderState
@@ -88,7 +88,7 @@ class DemoDesk:
         self.notices.append(notice)
         return Posted(TERMINAL, post_id)
 
-    async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
+    async def direct(self, actor: Actor, said: Direct, post_id: str, *, look_first: bool) -> Posted:
         raise DeliveryFailed("no_slack", permanent=True)
 
     async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:

@@ -14,7 +14,17 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from intake_bot.casework.desk import READ_WHOLE, TERMINAL, Actor, CaseCard, CaseView, DeliveryFailed, Notice, Posted
+from intake_bot.casework.desk import (
+    READ_WHOLE,
+    TERMINAL,
+    Actor,
+    CaseCard,
+    CaseView,
+    DeliveryFailed,
+    Direct,
+    Notice,
+    Posted,
+)
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.notices import Voice, sentence, target_label
 from intake_bot.casework.vocabulary import DeadlineState
@@ -71,7 +81,7 @@ class TerminalDesk:
         await self._print(Text("● ", style="bold yellow") + Text(notice_sentence(notice, self._zone)))
         return Posted(TERMINAL, post_id)
 
-    async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
+    async def direct(self, actor: Actor, said: Direct, post_id: str, *, look_first: bool) -> Posted:
         raise DeliveryFailed("no_slack", permanent=True)
 
     async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:

@@ -12,6 +12,7 @@ from sqlalchemy import JSON, Column, Index, LargeBinary, Table, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 LAST_SLACK_PING = "last_slack_ping"
+SLACK_HEARD_UNTIL = "slack_heard_until"
 SIMULATED = "simulated"
 """The mark in ``meta`` of a record that nothing real is in."""
 

@@ -216,6 +216,15 @@ class Posted:
     ts: str
 
 
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """Words to one person. ``form``: with a button to the form; ``holds_content``: an officer's words, about people."""
+
+    text: str
+    form: bool = False
+    holds_content: bool = False
+
+
 class DeliveryFailed(Exception):
     """Something could not be delivered. ``code`` is a fixed word, never the other side's text.
 
@@ -246,8 +255,8 @@ class Desk(Protocol):
 
     async def post_notice(self, notice: Notice, post_id: str, *, look_first: bool) -> Posted: ...
 
-    async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
-        """Say something to somebody in their own conversation with the service. ``form``: with a button to the form."""
+    async def direct(self, actor: Actor, said: Direct, post_id: str, *, look_first: bool) -> Posted:
+        """Say something to somebody in their own conversation with the service."""
         ...
 
     async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:

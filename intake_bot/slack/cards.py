@@ -27,7 +27,7 @@ from intake_bot.casework.desk import Actor, CaseCard, DueTime, Notice
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.notices import Voice, sentence, target_label
 from intake_bot.casework.vocabulary import UNDECIDED, DeadlineState, SignOff
-from intake_bot.slack.act_forms import FORMS
+from intake_bot.slack.act_forms import offered_at
 from intake_bot.slack.escape import line, mrkdwn
 from intake_bot.slack.forms import Form
 from triage.vocabulary import URGENT_FLAGS, Flag
@@ -44,10 +44,12 @@ _USER = re.compile(r"[UW][A-Z0-9]+")
 Say = Callable[[datetime], str]
 
 
-def card_blocks(card: CaseCard, zone: ZoneInfo) -> list[dict[str, Any]]:
-    """The card as Block Kit. ``zone`` is for clients that cannot show a date token in their reader's own time."""
+def card_blocks(card: CaseCard, zone: ZoneInfo, *, show_content: bool = True) -> list[dict[str, Any]]:
+    """The card as Block Kit. ``zone`` is for clients that cannot show a date token in their reader's own time; where no
+    content may be in Slack, what needs words is not offered.
+    """
     if card.restricted:
-        return [block.to_dict() for block in _restricted(card)]
+        return [block.to_dict() for block in _restricted(card, show_content=show_content)]
     say = partial(date_token, zone=zone)
     blocks: list[Block] = [
         HeaderBlock(text=PlainTextObject(text=line(f"{card.reference} · {_words(card.status)}", _HEADER), emoji=False))
@@ -73,8 +75,10 @@ def card_blocks(card: CaseCard, zone: ZoneInfo) -> list[dict[str, Any]]:
         blocks.append(section(f"*Decision:* {card.decision.label}{by}"))
     if remarks := _remarks(card):
         blocks.append(ContextBlock(elements=[text("\n".join(f"• {remark}" for remark in remarks))]))
-    more = [_choice(form, card) for form in FORMS if form.offered(card)]
-    buttons: list[InteractiveElement] = [_button(card, act) for act in acts_offered(card)]
+    more = [_choice(form, card) for form in offered_at(show_content=show_content).values() if form.offered(card)]
+    buttons: list[InteractiveElement] = [
+        _button(card, act) for act in acts_offered(card) if act != DECIDE or show_content
+    ]
     menu = StaticSelectElement(action_id=MORE, placeholder=PlainTextObject(text="More ...", emoji=False), options=more)
     blocks.append(ActionsBlock(block_id="acts", elements=[*buttons, menu]))
     return [block.to_dict() for block in blocks]
@@ -95,7 +99,7 @@ def card_fallback(card: CaseCard, zone: ZoneInfo) -> str:
     return mrkdwn("".join(parts), _SECTION)
 
 
-def _restricted(card: CaseCard) -> list[Block]:
+def _restricted(card: CaseCard, *, show_content: bool) -> list[Block]:
     """All that a channel may know of a restricted case: that there is one.
 
     What can be pressed is always the same, since what fits would tell where it stands; whoever is not named on it is told
@@ -107,11 +111,11 @@ def _restricted(card: CaseCard) -> list[Block]:
         ActionsBlock(
             block_id="acts",
             elements=[
-                *(_button(card, act) for act in (CLAIM, VIEW, DECIDE)),
+                *(_button(card, act) for act in (CLAIM, VIEW, DECIDE) if act != DECIDE or show_content),
                 StaticSelectElement(
                     action_id=MORE,
                     placeholder=PlainTextObject(text="More ...", emoji=False),
-                    options=[_choice(form, card) for form in FORMS],
+                    options=[_choice(form, card) for form in offered_at(show_content=show_content).values()],
                 ),
             ],
         ),

@@ -8,10 +8,10 @@ from typing import Any
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from intake_bot.casework.desk import Actor, CaseCard, DeliveryFailed, Notice, Posted
+from intake_bot.casework.desk import Actor, CaseCard, DeliveryFailed, Direct, Notice, Posted
 from intake_bot.slack.cards import card_blocks, card_fallback, notice_blocks, notice_text, section
 from intake_bot.slack.client import ERASED, FAILURES, failure, make_client
-from intake_bot.slack.consult import direct_blocks
+from intake_bot.slack.consult import direct_blocks, elsewhere
 from intake_bot.slack.escape import mrkdwn
 from intake_bot.slack.ports import SlackSettings
 
@@ -34,7 +34,7 @@ class SlackDesk:
 
     async def post_card(self, card: CaseCard, post_id: str, *, look_first: bool) -> Posted:
         zone = self._settings.zone
-        return await self._post(card_fallback(card, zone), card_blocks(card, zone), post_id, look_first=look_first)
+        return await self._post(card_fallback(card, zone), self._card(card), post_id, look_first=look_first)
 
     async def update_card(self, card: CaseCard, at: Posted) -> None:
         if at.channel != self._settings.channel:
@@ -42,7 +42,7 @@ class SlackDesk:
         zone = self._settings.zone
         await _answer(
             self._client.chat_update(
-                channel=at.channel, ts=at.ts, text=card_fallback(card, zone), blocks=card_blocks(card, zone)
+                channel=at.channel, ts=at.ts, text=card_fallback(card, zone), blocks=self._card(card)
             )
         )
 
@@ -55,15 +55,21 @@ class SlackDesk:
             look_first=look_first,
         )
 
-    async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
+    async def direct(self, actor: Actor, said: Direct, post_id: str, *, look_first: bool) -> Posted:
         """Somebody's own conversation with the app, which is opened where there is none."""
+        if said.holds_content and not self._settings.show_content:
+            raise DeliveryFailed("content_not_shown", permanent=True)
         if actor.kind != "slack":
             raise DeliveryFailed("not_a_slack_user", permanent=True)
         user = actor.id.rpartition("/")[2]
         opened = await _answer(self._client.conversations_open(users=user))
         channel = str(opened["channel"]["id"])
         # What a telephone shows on its locked screen is the fallback alone.
-        return await self._post(DIRECT, direct_blocks(text, form=form), post_id, look_first=look_first, channel=channel)
+        text = said.text
+        if said.form and not self._settings.show_content:
+            text = f"{text}\n\n{elsewhere(self._settings.address)}"
+        blocks = direct_blocks(text, form=said.form)
+        return await self._post(DIRECT, blocks, post_id, look_first=look_first, channel=channel)
 
     async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:
         words = "\n".join(mrkdwn(one, _TOLD) for one in said[:_LINES])
@@ -110,6 +116,9 @@ class SlackDesk:
         if not self._settings.officers:
             findings.append("nobody may act in Slack: name the officers in [slack] officers")
         return findings
+
+    def _card(self, card: CaseCard) -> list[dict[str, Any]]:
+        return card_blocks(card, self._settings.zone, show_content=self._settings.show_content)
 
     async def _channel(self) -> dict[str, Any]:
         answer = await _answer(self._client.conversations_info(channel=self._settings.channel))
