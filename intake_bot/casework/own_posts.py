@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from intake_bot.casework.desk import SYSTEM, Posted
@@ -56,6 +57,12 @@ def take_back(session: Session, practice: Practice, case: Case, holds: Holds, *,
     )
     for post_id in session.exec(waiting).all():
         _order(session, practice, case, post_id, now=now)
+
+
+def move(session: Session, case: Case, into: Case) -> None:
+    """The case goes on as another: what stands on the desk goes when that one closes."""
+    session.flush()
+    session.exec(update(DeskPost).where(col(DeskPost.case_id) == case.id).values(case_id=into.id))
 
 
 def to_erase(session: Session, post_id: str) -> Posted | None:

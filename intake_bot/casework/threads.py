@@ -17,9 +17,12 @@ from intake_bot.casework.history import words
 from intake_bot.casework.own_posts import Holds
 from intake_bot.casework.practice import Practice
 from storage import outbox
+from storage.batches import batches
 from storage.outbox import Kind, Via
 from storage.tables import AuditEntry, Case
 
+AT_ONCE = 12
+"""Events of one post; more than that is told in several."""
 TOLD = frozenset(
     {"acknowledged", "not_acknowledged", "advice_sent", "reply_sent", "chased", "reminder_sent", "telephone_wanted"}
     | {"delivery_failed", "message_joined", "message_version", "asked", "action_recorded", "action_closed"}
@@ -44,17 +47,18 @@ def tell(session: Session, practice: Practice, case: Case, *, now: datetime) -> 
         return
     if case.restricted:
         own_posts.take_back(session, practice, case, Holds.EVENT, now=now)
-    elif told := [seq for seq, act in fresh if act in TOLD]:
-        outbox.put(
-            session,
-            practice.vault,
-            key=f"event:{case.id}:{told[-1]}",
-            via=Via.DESK,
-            kind=Kind.EVENT,
-            now=now,
-            content={"entries": told},
-            case_id=case.id,
-        )
+    else:
+        for told in batches([seq for seq, act in fresh if act in TOLD], AT_ONCE):
+            outbox.put(
+                session,
+                practice.vault,
+                key=f"event:{case.id}:{told[-1]}",
+                via=Via.DESK,
+                kind=Kind.EVENT,
+                now=now,
+                content={"entries": list(told)},
+                case_id=case.id,
+            )
     case.desk_told = fresh[-1][0]
     session.add(case)
 

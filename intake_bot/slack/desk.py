@@ -18,9 +18,7 @@ from intake_bot.slack.ports import SlackSettings
 METADATA = "intake_bot_post"
 _PAGE, _PAGES = 200, 10
 """How far back a post of ours is looked for: it was sent minutes ago, or as long as we were down."""
-_TOLD = 2000
-_LINES = 12
-"""Events of one post."""
+_TOLD, _LINE = 2000, 200
 DIRECT = "The designated officer's service has written to you."
 """All that a notification of a message to one person says."""
 
@@ -72,7 +70,7 @@ class SlackDesk:
         return await self._post(DIRECT, blocks, post_id, look_first=look_first, channel=channel)
 
     async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:
-        words = "\n".join(mrkdwn(one, _TOLD) for one in said[:_LINES])
+        words = "\n".join(mrkdwn(one, _LINE) for one in said)
         blocks = [section(words).to_dict()]
         return await self._post(words, blocks, post_id, look_first=look_first, channel=card.channel, thread=card.ts)
 
