@@ -166,10 +166,15 @@ def pictures() -> dict[str, tuple[str, int]]:
     days = [
         DutyDay(monday + timedelta(days=n), begins, begins, (one,), (one,), ()) for n, one in enumerate((me, sam, me))
     ] + [DutyDay(monday + timedelta(days=3), begins, begins, (me,), (sam,), ((sam, me),))]
+    words = "".join(f"{number} The coach spoke to the team again. " for number in range(455))
+    long = replace(cases.view(), messages=(cases.message(text=words, full_text=words),), suggestion=None)
     return {
         "card": (page(cards.card_blocks(card, LONDON)), 370),
         "card-in-progress": (page(cards.card_blocks(decided, LONDON)), 370),
         "view": (modal(modals.view_modal(cases.view(), LONDON)), 800),
+        "view-page": (modal(modals.view_modal(long, LONDON, 2)), 740),
+        "view-without-content": (modal(modals.bare_modal(card, LONDON)), 240),
+        "card-restricted": (page(cards.card_blocks(replace(card, restricted=True), LONDON)), 170),
         "decide": (modal(modals.decide_modal(card)), 1150),
         "conclude": (modal(forms.form_modal(act_forms.BY_NAME["conclude"], decided, now=NOW, zone=LONDON)), 430),
         "meeting": (modal(forms.form_modal(act_forms.BY_NAME["meeting"], decided, now=NOW, zone=LONDON)), 560),

@@ -474,10 +474,23 @@ def explain(
 
 
 @app.command()
-def parked(json_: JsonOption = False, config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
-    """What could not be dealt with, coming in or going out. Nothing of it is lost: see replay and file."""
+def parked(
+    identity: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Show what came under that id, to whoever may see content.")
+    ] = None,
+    json_: JsonOption = False,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """What could not be dealt with, coming in or going out. Nothing of it is lost: see replay and file.
+
+    With an ID: the thing itself as it came, unread and not scanned. The look goes on the record.
+    """
     from intake_bot.casework import views
 
+    if identity is not None:
+        _show_parked(identity.upper(), config, data)
+        return
     with opened_house(config, data) as house, house.database.read() as session:
         lines = views.parked_json(session)
     for line in lines:
@@ -485,6 +498,27 @@ def parked(json_: JsonOption = False, config: ConfigOption = None, data: DataOpt
             print_json(line)
         else:
             print(f"{line['id']}  {line['channel']:6}  {line['received_at']}  {line['error']}  {line['case'] or ''}")
+
+
+def _show_parked(identity: str, config: Path | None, data: Path) -> None:
+    from storage import audit, spool
+    from storage.claims import PARKED
+
+    with opened_house(config, data) as house, house.database.write() as session:
+        arrival = spool.get(session, house.practice.vault, identity)
+        if arrival is None or spool.state_of(session, identity) != PARKED:
+            failed("nothing that came in is parked under that id")
+        audit.record(
+            session,
+            audit.SERVICE_CHAIN,
+            at=now_utc(),
+            actor=str(acting(None)),
+            act="parked_seen",
+            detail={"arrival": identity},
+        )
+    # What a terminal would obey is none of an officer's: shown, not sent.
+    shown = arrival.raw.decode("utf-8", "backslashreplace")
+    print("".join(one if one.isprintable() or one in "\n\t" else f"\\x{ord(one):02x}" for one in shown))
 
 
 @app.command()
@@ -524,7 +558,7 @@ def file_unread(
     with opened_house(config, data) as house, house.database.write() as session:
         reference = file_parked(session, house.practice, identity.upper(), by=acting(None), now=now_utc())
         if reference is None:
-            failed("no mail is parked under that id")
+            failed("no mail or consultation is parked under that id")
     print(reference)
 
 

@@ -11,8 +11,21 @@ from functools import partial
 
 from sqlmodel import Session
 
-from intake_bot.casework import chasing, conversation, desk_queue, feedback, rota, seniors, undelivered, views
-from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Notice, NoticeKind, Posted
+from intake_bot.casework import (
+    chasing,
+    conversation,
+    desk_queue,
+    feedback,
+    own_posts,
+    restricted,
+    rota,
+    seniors,
+    threads,
+    undelivered,
+    views,
+)
+from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Direct, Notice, NoticeKind, Posted
+from intake_bot.casework.own_posts import Holds, Standing
 from intake_bot.casework.practice import Practice
 from intake_bot.mail.compose import automatic_answer, officers_letter
 from intake_bot.mail.outgoing import Post
@@ -85,37 +98,29 @@ class DeliveryWorker:
 
     async def _deliver(self, parcel: Parcel) -> Posted | None:
         match parcel.kind:
-            case Kind.ACKNOWLEDGEMENT | Kind.ADVICE:
-                await self._send_mail(parcel)
-                return None
-            case Kind.CHASER | Kind.FEEDBACK:
-                # While the relay was away somebody may have answered, or a case have been closed.
-                if not await asyncio.to_thread(self._is_true_still, parcel):
-                    raise _Pointless
-                await self._send_mail(parcel)
+            case Kind.CHASER | Kind.FEEDBACK | Kind.ACKNOWLEDGEMENT | Kind.ADVICE:
+                await self._deliver_mail(parcel)
                 return None
             case Kind.SENIOR:
                 await self._tell_senior(parcel)
                 return None
-            case Kind.CARD:
-                card, _ = await asyncio.to_thread(self._card, parcel)
-                return await self.desk.post_card(card, parcel.id, look_first=parcel.look_first)
-            case Kind.CARD_UPDATE:
-                card, posted = await asyncio.to_thread(self._card, parcel)
-                if card.revision > parcel.content["revision"]:
+            case Kind.CARD | Kind.CARD_UPDATE | Kind.NOTICE | Kind.EVENT:
+                return await self._deliver_to_channel(parcel)
+            case Kind.ERASE:
+                there = await asyncio.to_thread(self._to_erase, parcel)
+                if there is None:
                     raise _Pointless
-                if posted is None:
-                    raise DeliveryFailed("card_not_posted_yet")
-                await self.desk.update_card(card, posted)
-                return None
-            case Kind.NOTICE:
-                notice = desk_queue.notice_from_json(parcel.content)
-                await self.desk.post_notice(notice, parcel.id, look_first=parcel.look_first)
+                await self.desk.erase(there)
                 return None
             case Kind.DIRECT:
-                to, form = Actor.parse(parcel.content["actor"]), bool(parcel.content.get("form"))
-                text = parcel.content["text"]
-                return await self.desk.direct(to, text, parcel.id, look_first=parcel.look_first, form=form)
+                content = parcel.content
+                said = Direct(
+                    content["text"],
+                    form=bool(content.get("form")),
+                    holds_content=content.get("act") == conversation.ANSWERED,
+                )
+                to = Actor.parse(content["actor"])
+                return await self.desk.direct(to, said, parcel.id, look_first=parcel.look_first)
             case Kind.TELL:
                 await self.desk.tell(Actor.parse(parcel.content["actor"]), parcel.content["text"])
                 return None
@@ -128,7 +133,43 @@ class DeliveryWorker:
             await self._send_mail(parcel)
             return
         to, text = Actor.parse(parcel.content["actor"]), parcel.content["text"]
-        await self.desk.direct(to, text, parcel.id, look_first=parcel.look_first, form=False)
+        await self.desk.direct(to, Direct(text), parcel.id, look_first=parcel.look_first)
+
+    async def _deliver_mail(self, parcel: Parcel) -> None:
+        # While the relay was away somebody may have answered, or a case have been closed.
+        if parcel.kind in (Kind.CHASER, Kind.FEEDBACK) and not await asyncio.to_thread(self._is_true_still, parcel):
+            raise _Pointless
+        await self._send_mail(parcel)
+
+    async def _deliver_to_channel(self, parcel: Parcel) -> Posted | None:
+        if parcel.kind is Kind.NOTICE:
+            notice = desk_queue.notice_from_json(parcel.content)
+            if await asyncio.to_thread(self._is_restricted, parcel):
+                notice = restricted.for_the_channel(notice)
+            await self.desk.post_notice(notice, parcel.id, look_first=parcel.look_first)
+            return None
+        if parcel.kind is Kind.EVENT:
+            return await self._deliver_event(parcel)
+        card, posted = await asyncio.to_thread(self._card, parcel)
+        if parcel.kind is Kind.CARD:
+            return await self.desk.post_card(card, parcel.id, look_first=parcel.look_first)
+        if card.revision > parcel.content["revision"]:
+            raise _Pointless
+        if posted is None:
+            raise DeliveryFailed("card_not_posted_yet")
+        await self.desk.update_card(card, posted)
+        return None
+
+    async def _deliver_event(self, parcel: Parcel) -> Posted:
+        said, card_at = await asyncio.to_thread(self._events, parcel)
+        if not said or card_at is None:
+            raise _Pointless
+        try:
+            return await self.desk.post_event(said, card_at, parcel.id, look_first=parcel.look_first)
+        except DeliveryFailed as failure:
+            if failure.permanent:  # the card is gone: what its thread would tell is in the case's history
+                raise _Pointless from None
+            raise
 
     async def _send_mail(self, parcel: Parcel) -> None:
         assert parcel.mail_id is not None  # noqa: S101 (every mail has one from the start)
@@ -194,19 +235,53 @@ class DeliveryWorker:
         now = self.clock()
         with self.database.write() as session:
             self._measure(session, parcel, now)
-            if posted is not None and parcel.kind is Kind.DIRECT and parcel.case_id is not None:
-                conversation.said(session, self.practice, parcel.content, parcel.case_id, posted, now=now)
-            elif posted is not None and parcel.case_id is not None:
-                case = session.get_one(Case, parcel.case_id, with_for_update=True)
-                case.desk_channel, case.desk_ts = posted.channel, posted.ts
-                session.add(case)
+            if posted is not None and parcel.case_id is not None:
+                self._stands(session, parcel, posted, now=now)
+            if parcel.kind is Kind.ERASE:
+                own_posts.erased(session, parcel.content["post"], now=now)
             if parcel.kind is Kind.ACKNOWLEDGEMENT and parcel.case_id is not None:
                 audit.record(session, parcel.case_id, at=now, actor=str(SYSTEM), act="acknowledged")
             if parcel.kind is Kind.ADVICE and parcel.case_id is not None:
                 detail = {"letter": parcel.id}
                 audit.record(session, parcel.case_id, at=now, actor=str(SYSTEM), act="advice_sent", detail=detail)
             outbox.delivered(session, parcel.id, now=now)
+            if parcel.case_id is not None and parcel.kind is not Kind.EVENT:
+                case = session.get_one(Case, parcel.case_id, with_for_update=True)
+                if parcel.kind is Kind.NOTICE and case.restricted:
+                    notice = desk_queue.notice_from_json(parcel.content)
+                    restricted.tell_named(session, self.practice, case, notice, key=parcel.id, now=now)
+                threads.tell(session, self.practice, case, now=now)
         log.info("delivered %s: %s", parcel.id, parcel.kind)
+
+    def _stands(self, session: Session, parcel: Parcel, posted: Posted, *, now: datetime) -> None:
+        """Note where something stands from now on."""
+        case = session.get_one(Case, parcel.case_id, with_for_update=True)
+        match parcel.kind:
+            case Kind.CARD:
+                case.desk_channel, case.desk_ts = posted.channel, posted.ts
+                session.add(case)
+            case Kind.DIRECT:
+                conversation.said(session, self.practice, parcel.content, case.id, posted, now=now)
+                if parcel.content.get("act") == conversation.ANSWERED:
+                    own_posts.remember(session, self.practice, case, Standing(parcel.id, Holds.ANSWER, posted), now=now)
+            case Kind.EVENT:
+                own_posts.remember(session, self.practice, case, Standing(parcel.id, Holds.EVENT, posted), now=now)
+
+    def _is_restricted(self, parcel: Parcel) -> bool:
+        if parcel.case_id is None:
+            return False
+        with self.database.read() as session:
+            return session.get_one(Case, parcel.case_id).restricted
+
+    def _events(self, parcel: Parcel) -> tuple[tuple[str, ...], Posted | None]:
+        with self.database.read() as session:
+            case = session.get_one(Case, parcel.case_id)
+            posted = Posted(case.desk_channel, case.desk_ts) if case.desk_channel and case.desk_ts else None
+            return threads.lines(session, case, parcel.content["entries"]), posted
+
+    def _to_erase(self, parcel: Parcel) -> Posted | None:
+        with self.database.read() as session:
+            return own_posts.to_erase(session, parcel.content["post"])
 
     def _measure(self, session: Session, parcel: Parcel, now: datetime) -> None:
         """How long whoever wrote, and whoever is on duty, waited."""

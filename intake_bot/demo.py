@@ -28,7 +28,7 @@ from rich.text import Text
 from intake_bot import logs
 from intake_bot.casework import deadlines, officer, views
 from intake_bot.casework.acts import Claim, Decide
-from intake_bot.casework.desk import Actor, CaseCard, DeliveryFailed, Notice, Posted
+from intake_bot.casework.desk import TERMINAL, Actor, CaseCard, DeliveryFailed, Direct, Notice, Posted
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.plan import Moment
 from intake_bot.casework.vocabulary import DecisionKind, ReminderState
@@ -79,16 +79,22 @@ class DemoDesk:
     async def post_card(self, card: CaseCard, post_id: str, *, look_first: bool) -> Posted:
         self.seen_at[card.case_id] = time.monotonic()
         self.cards[card.case_id] = card
-        return Posted("demo", post_id)
+        return Posted(TERMINAL, post_id)
 
     async def update_card(self, card: CaseCard, at: Posted) -> None:
         self.cards[card.case_id] = card
 
     async def post_notice(self, notice: Notice, post_id: str, *, look_first: bool) -> Posted:
         self.notices.append(notice)
-        return Posted("demo", post_id)
+        return Posted(TERMINAL, post_id)
 
-    async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
+    async def direct(self, actor: Actor, said: Direct, post_id: str, *, look_first: bool) -> Posted:
+        raise DeliveryFailed("no_slack", permanent=True)
+
+    async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:
+        raise DeliveryFailed("no_slack", permanent=True)
+
+    async def erase(self, post: Posted) -> None:
         raise DeliveryFailed("no_slack", permanent=True)
 
     async def tell(self, actor: Actor, text: str) -> None:

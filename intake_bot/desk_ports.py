@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from intake_bot import searching
 from intake_bot.casework import advise, asking, queue, rota, views
@@ -19,7 +19,7 @@ from intake_bot.slack.ports import Board, Found, SoFar, WriteTo, Writing
 from storage import audit
 from storage.search import NoWords, Words
 from storage.spool import Channel, Offer
-from storage.tables import Case
+from storage.tables import SLACK_HEARD_UNTIL, Case, Meta
 from triage.vocabulary import MissingDatum
 
 SEARCHED, SEARCH_SHOWN = 200, 20
@@ -44,8 +44,14 @@ class DeskPorts:
     async def accept(self, key: str, payload: bytes, case_id: str) -> bool:
         return await self._accept(key, payload, case_id)
 
-    async def open_case(self, case_id: str, actor: Actor) -> CaseView | None:
-        return await asyncio.to_thread(self._open_case, case_id, actor)
+    async def open_case(self, case_id: str, actor: Actor, page: int = 1) -> CaseView | None:
+        return await asyncio.to_thread(self._open_case, case_id, actor, page)
+
+    async def case_of_card(self, channel: str, ts: str, actor: Actor) -> str | None:
+        return await asyncio.to_thread(self._case_of_card, channel, ts, actor)
+
+    async def heard_until(self) -> datetime | None:
+        return await asyncio.to_thread(self._heard_until)
 
     async def card(self, case_id: str, actor: Actor) -> CaseCard | None:
         return await asyncio.to_thread(self._card, case_id, actor)
@@ -113,12 +119,12 @@ class DeskPorts:
     def now(self) -> datetime:
         return self._clock()
 
-    def _open_case(self, case_id: str, actor: Actor) -> CaseView | None:
+    def _open_case(self, case_id: str, actor: Actor, page: int) -> CaseView | None:
         with self._house.database.write() as session:
             case = self._case(session, case_id, actor)
             if case is None:
                 return None
-            views.record_access(session, case, actor, "view", now=self.now())
+            views.record_access(session, case, actor, "view" if page <= 1 else f"view/{page}", now=self.now())
             return views.whole(session, self._house.practice, case)
 
     def _card(self, case_id: str, actor: Actor) -> CaseCard | None:
@@ -134,6 +140,18 @@ class DeskPorts:
         with self._house.database.read() as session:
             case = views.find(session, reference)
             return case.id if case is not None and views.may_see(case, actor) else None
+
+    def _case_of_card(self, channel: str, ts: str, actor: Actor) -> str | None:
+        with self._house.database.read() as session:
+            case = session.exec(select(Case).where(col(Case.desk_ts) == ts, col(Case.desk_channel) == channel)).first()
+            if case is None or case.purged_at is not None or not views.may_see(case, actor):
+                return None
+            return case.id
+
+    def _heard_until(self) -> datetime | None:
+        with self._house.database.read() as session:
+            kept = session.get(Meta, SLACK_HEARD_UNTIL)
+            return datetime.fromisoformat(kept.value) if kept is not None else None
 
     def _writing(self, case_id: str, actor: Actor) -> Writing | None:
         practice, now = self._house.practice, self.now()

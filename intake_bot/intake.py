@@ -255,17 +255,37 @@ def park_notice(session: Session, practice: Practice, arrival_id: str, code: str
 
 
 def file_parked(session: Session, practice: Practice, arrival_id: str, *, by: Actor, now: datetime) -> str | None:
-    """File a parked mail under a new case as it is; gives the case's reference, or None where no mail is parked there."""
+    """File what is parked under a new case as it is; gives the case's reference, or None where nothing such is parked there.
+
+    That is a mail, a form that was filled in, or what somebody wrote to the service in Slack: an officer's act is none.
+    """
     if not spool.replay(session, arrival_id, now=now):
         return None
     arrival = spool.get(session, practice.vault, arrival_id)
-    if arrival is None or arrival.channel is not Channel.EMAIL:
+    if arrival is None or arrival.channel not in _FILED:
         return None
-    filed = file(session, practice, incoming_unread(arrival), None, now=now)
+    incoming = incoming_unread(arrival)
+    if arrival.channel is not Channel.EMAIL:
+        # It came, and something here failed over it: as far as it can be read, it is filed as what it says.
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            incoming = _as_said(arrival)
+    filed = file(session, practice, incoming, None, now=now)
     if filed is None or filed.case_id is None:
         return None
     audit.record(session, filed.case_id, at=now, actor=str(by), act="filed_unread", detail={"arrival": arrival_id})
     return filed.reference
+
+
+_FILED = frozenset({Channel.EMAIL, Channel.FORM, Channel.TALK})
+
+
+def _as_said(arrival: Arrival) -> Incoming:
+    """A consultation in Slack without what may be wrong about where it belongs. Raises ValueError and its kind."""
+    if arrival.channel is Channel.FORM:
+        return incoming_told(Consultation.unpack(arrival.raw), arrival)
+    said = json.loads(arrival.raw)
+    said.pop("thread_ts", None)
+    return consultation.talk(said, _facts_of(arrival), after=None)
 
 
 def incoming_from(arrival: Arrival, reading: Reading, practice: Practice) -> Incoming:
@@ -329,10 +349,12 @@ def _facts_of(arrival: Arrival) -> dict[str, Any]:
 
 
 def incoming_unread(arrival: Arrival) -> Incoming:
-    """A parked mail, filed as it is because an officer said so: its bytes are the content, nothing of it was read."""
+    """What is parked, filed as it is because an officer said so: its bytes are the content, nothing of it was read."""
+    is_mail = arrival.channel is Channel.EMAIL
+    name, kind = ("original.eml", "message/rfc822") if is_mail else ("original.json", "application/json")
     return Incoming(
         id=arrival.id,
-        channel=arrival.channel,
+        channel=arrival.channel if is_mail else consultation.SLACK,
         received_at=arrival.received_at,
         raw_id=arrival.raw_id,
         key_id=arrival.key_id,
@@ -350,8 +372,8 @@ def incoming_unread(arrival: Arrival) -> Incoming:
         digest="",
         attachments=(
             {
-                "filename": "original.eml",
-                "content_type": "message/rfc822",
+                "filename": name,
+                "content_type": kind,
                 "size": len(arrival.raw),
                 "sha256": "",
                 "part_index": -1,

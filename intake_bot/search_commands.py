@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,6 +24,7 @@ from intake_bot.command import (
 )
 
 if TYPE_CHECKING:
+    from intake_bot.casework.desk import Actor
     from intake_bot.house import House
     from intake_bot.searching import Searching
     from storage.search import Words
@@ -51,7 +53,10 @@ def search(
     config: ConfigOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Find words in messages and in the reasons of decisions, newest first. It looks for five seconds, then says how far."""
+    """Find words in messages and in the reasons of decisions, newest first. It looks for five seconds, then says how far.
+
+    A restricted case is found by those alone who are named on it.
+    """
     from storage.search import Cursor, NoWords, Words, WrongCursor
 
     try:
@@ -71,9 +76,16 @@ async def _search(house: House, words: Words, filters: dict[str, Any], *, json_:
     from intake_bot.casework.views import rfc3339
     from intake_bot.searching import SearchFailed, search
 
+    by = acting(None)
     try:
         async with search(
-            house.database, house.practice.vault, words, actor=str(acting(None)), now=now_utc(), **filters
+            house.database,
+            house.practice.vault,
+            words,
+            actor=str(by),
+            now=now_utc(),
+            allowed=cache(partial(_may_see, house, by)),
+            **filters,
         ) as searching:
             async for match in searching:
                 if json_:
@@ -87,6 +99,16 @@ async def _search(house: House, words: Words, filters: dict[str, Any], *, json_:
     except SearchFailed as failure:
         failed(f"the search did not end well ({failure.code})")
     _say_how_far(searching, json_=json_)
+
+
+def _may_see(house: House, actor: Actor, case_id: str) -> bool:
+    """Whether a case exists for whoever searches: a restricted one is found by those alone who are named on it."""
+    from intake_bot.casework import views
+    from storage.tables import Case
+
+    with house.database.read() as session:
+        case = session.get(Case, case_id)
+        return case is not None and views.may_see(case, actor)
 
 
 def _say_how_far(searching: Searching, *, json_: bool) -> None:

@@ -44,7 +44,7 @@ from storage.batches import batches
 from storage.claims import release_leases
 from storage.outbox import Via
 from storage.spool import Channel, Offer
-from storage.tables import LAST_SLACK_PING, Case, Meta
+from storage.tables import LAST_SLACK_PING, SLACK_HEARD_UNTIL, Case, Meta
 from storage.verify import signing_key
 from triage.suggestion import Suggestion
 
@@ -174,14 +174,14 @@ class Service:
 
         self.slack: SlackConnection | SlackHttp | None = None
         if desk is None and settings.slack.enabled:
-            from intake_bot.slack.app import build_app
+            from intake_bot.slack.app import build_desk
             from intake_bot.slack.connection import SlackConnection
             from intake_bot.slack.http import SlackHttp
 
             slack_settings = make_slack_settings(settings)
-            app = build_app(slack_settings, DeskPorts(self.house, self.accept_slack, self._keep, clock))
+            app, catch_up = build_desk(slack_settings, DeskPorts(self.house, self.accept_slack, self._keep, clock))
             kind = SlackHttp if slack_settings.signing_secret else SlackConnection
-            self.slack = kind(app, slack_settings, clock)
+            self.slack = kind(app, slack_settings, clock, catch_up=catch_up)
         self.desk: Desk = desk or make_desk(house, console)
         self.reader = SandboxReader(house)
         self.verifier = SandboxVerifier(settings.mail) if settings.mail.verify_senders else None
@@ -331,6 +331,8 @@ class Service:
             # Other processes (status, doctor) read it from here.
             with self.house.database.write() as session:
                 session.merge(Meta(name=LAST_SLACK_PING, value=self.slack.last_ping.isoformat()))
+                if (heard := self.slack.heard_until) is not None:
+                    session.merge(Meta(name=SLACK_HEARD_UNTIL, value=heard.isoformat()))
         return sweep(self.house, now=self.clock())
 
     async def keep_house(self) -> None:
@@ -580,6 +582,9 @@ def make_slack_settings(settings: Settings) -> SlackSettings:
         support=frozenset(slack.support),
         readers=frozenset(slack.readers),
         signing_secret=slack.signing_secret.get_secret_value(),
+        show_content=slack.show_content,
+        thread_notes=slack.thread_notes,
+        address=settings.mail.address,
         http_host=slack.http_host,
         http_port=slack.http_port,
         zone=settings.office.zone,

@@ -299,6 +299,14 @@ class Slack(_Section):
     managers: tuple[str, ...] = Field((), description="The same, for managers: they may do what officers may.")
     support: tuple[str, ...] = Field((), description="Business support: they see cases and keep the record.")
     readers: tuple[str, ...] = Field((), description="They see cases, and change nothing.")
+    show_content: bool = Field(
+        True,
+        description="false: no content at all goes to Slack. Cards stay; cases are read and words written at the terminal.",
+    )
+    thread_notes: bool = Field(
+        False,
+        description="true: what an officer types under a card becomes a note on its case. Those words stay in Slack too.",
+    )
     api_url: str = Field("", description="Another Web API than Slack's own (tests).")
 
     @model_validator(mode="after")
@@ -311,6 +319,8 @@ class Slack(_Section):
         if any(given.values()) and not all(given.values()):
             absent = ", ".join(name for name, there in given.items() if not there)
             raise ValueError(f"the Slack desk also needs {absent}")
+        if self.thread_notes and not self.show_content:
+            raise ValueError("thread_notes takes content in Slack, and show_content = false forbids it")
         return self
 
     @property

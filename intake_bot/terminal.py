@@ -14,14 +14,22 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from intake_bot.casework.desk import READ_WHOLE, Actor, CaseCard, CaseView, DeliveryFailed, Notice, Posted
+from intake_bot.casework.desk import (
+    READ_WHOLE,
+    TERMINAL,
+    Actor,
+    CaseCard,
+    CaseView,
+    DeliveryFailed,
+    Direct,
+    Notice,
+    Posted,
+)
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.notices import Voice, sentence, target_label
 from intake_bot.casework.vocabulary import DeadlineState
 from triage.suggestion import Polarity, Suggestion
 from triage.vocabulary import URGENT_FLAGS
-
-TERMINAL = "terminal"
 
 PRINTING = "printing to the terminal"
 """The name of a thread that prints."""
@@ -63,21 +71,32 @@ class TerminalDesk:
         await done
 
     async def post_card(self, card: CaseCard, post_id: str, *, look_first: bool) -> Posted:
-        await self._print(card_panel(card, self._zone))
+        await self._print(_on_the_desk(card, self._zone))
         return Posted(TERMINAL, post_id)
 
     async def update_card(self, card: CaseCard, at: Posted) -> None:
-        await self._print(card_panel(card, self._zone))
+        await self._print(_on_the_desk(card, self._zone))
 
     async def post_notice(self, notice: Notice, post_id: str, *, look_first: bool) -> Posted:
         await self._print(Text("● ", style="bold yellow") + Text(notice_sentence(notice, self._zone)))
         return Posted(TERMINAL, post_id)
 
-    async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
+    async def direct(self, actor: Actor, said: Direct, post_id: str, *, look_first: bool) -> Posted:
+        raise DeliveryFailed("no_slack", permanent=True)
+
+    async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:
+        raise DeliveryFailed("no_slack", permanent=True)
+
+    async def erase(self, post: Posted) -> None:
         raise DeliveryFailed("no_slack", permanent=True)
 
     async def tell(self, actor: Actor, text: str) -> None:
         await self._print(Text(f"({actor.id}) {text}", style="italic"))
+
+
+def _on_the_desk(card: CaseCard, zone: ZoneInfo) -> RenderableType:
+    """The panel; of a restricted case that there is one, and no more."""
+    return Panel(Text("A restricted case."), title=Text(card.reference)) if card.restricted else card_panel(card, zone)
 
 
 def card_panel(card: CaseCard, zone: ZoneInfo) -> RenderableType:

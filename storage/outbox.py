@@ -48,6 +48,8 @@ class Kind(StrEnum):
     CHASER = "chaser"
     FEEDBACK = "feedback"
     SENIOR = "senior"
+    EVENT = "event"
+    ERASE = "erase"
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,6 +269,11 @@ def get(session: Session, vault: Vault, spool_id: str) -> Arrival | None:
     return None if row is None else _arrival(session, vault, row)
 
 
+def state_of(session: Session, spool_id: str) -> str | None:
+    """Where an arrival stands; None where there is none."""
+    return session.exec(select(Spooled.state).where(col(Spooled.id) == spool_id)).first()
+
+
 def key_id_of(session: Session, raw_id: str) -> str:
     """The id of the data key that raw bytes are sealed under. Raises LookupError where there are none."""
     key_id = session.exec(select(Raw.key_id).where(col(Raw.id) == raw_id)).first()

@@ -12,6 +12,7 @@ from sqlalchemy import JSON, Column, Index, LargeBinary, Table, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 LAST_SLACK_PING = "last_slack_ping"
+SLACK_HEARD_UNTIL = "slack_heard_until"
 SIMULATED = "simulated"
 """The mark in ``meta`` of a record that nothing real is in."""
 
@@ -80,6 +81,7 @@ class Case(SQLModel, table=True):
 
     ``employer_knew_at`` is when the adult's employer first knew, as it is told: noon, where only the day is.
     ``proposed`` is whom the routing rules would have take it, which claims nothing.
+    ``desk_ts`` is where its card stands; ``desk_told`` the last entry of its audit that the card's thread has told.
 
     ``key_id`` is the data key of all its content; what arrived later has keys of its own, found over ``raw``.
     """
@@ -124,7 +126,9 @@ class Case(SQLModel, table=True):
     revision: int = 1
     desk_channel: str | None = Field(default=None, max_length=64)
     desk_ts: str | None = Field(default=None, max_length=64)
+    desk_told: int = 0
     __table_args__ = (
+        Index("ix_cases_desk_ts", "desk_ts"),
         Index("ix_cases_status_received", "status", "received_at"),
         Index("ix_cases_organisation", "organisation", "received_at"),
     )
@@ -444,6 +448,22 @@ class Outgoing(SQLModel, table=True):
         Index("ix_outbox_state", "state"),
         Index("ix_outbox_bounce_tag", "bounce_tag", unique=True),
     )
+
+
+class DeskPost(SQLModel, table=True):
+    """A post of ours on the desk that is taken back one day: where it stands, and why it is remembered. No content.
+
+    ``id`` is the outbox row that posted it, ``holds`` what it is: an answer, or an event in a card's thread.
+    """
+
+    __tablename__ = "desk_posts"
+    id: str = Field(primary_key=True, max_length=26)
+    case_id: str = Field(foreign_key="cases.id", index=True, max_length=26)
+    holds: str = Field(max_length=16)
+    channel: str = Field(max_length=64)
+    ts: str = Field(max_length=64)
+    posted_at: datetime
+    erased_at: datetime | None = None
 
 
 class KnownSender(SQLModel, table=True):

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from intake_bot.casework.conversation import address_of, name_of
@@ -124,6 +124,18 @@ def incoming(told: Consultation, arrival: Mapping[str, Any], *, is_address: bool
     )
 
 
+LONGEST_DOWN = timedelta(days=31)
+
+
+def _said_at(ts: str, taken_at: datetime) -> datetime:
+    """When something was said in Slack, from where its clocks run: what was read back afterwards was taken much later."""
+    try:
+        said = datetime.fromtimestamp(float(ts), UTC)
+    except (ValueError, OverflowError, OSError):
+        return taken_at
+    return said if taken_at - LONGEST_DOWN < said < taken_at else taken_at
+
+
 def talk(said: Mapping[str, Any], arrival: Mapping[str, Any], *, after: str | None) -> Incoming:
     """What somebody wrote to the service in Slack. ``after`` is the key of our last word to them, if there is one."""
     thread = said.get("thread_ts")
@@ -131,7 +143,7 @@ def talk(said: Mapping[str, Any], arrival: Mapping[str, Any], *, after: str | No
     words = str(said["text"])
     if said.get("files"):
         words = f"{words}\n[{said['files']} attached in Slack, and not here: ask for them by email]".strip()
-    received: datetime = arrival["received_at"]
+    received = _said_at(str(said["ts"]), arrival["received_at"])
     return Incoming(
         id=arrival["id"],
         channel=SLACK,

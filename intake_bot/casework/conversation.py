@@ -23,6 +23,8 @@ from storage.tables import Case, Message, Participant
 from storage.vault import Place
 
 MAX_WORDS = 3000
+ANSWERED = "reply_sent"
+"""What goes on the record when an officer's own words have arrived: these are content."""
 CHANNEL = "slack"
 
 
@@ -93,7 +95,9 @@ def say(
 def said(
     session: Session, practice: Practice, content: dict[str, Any], case_id: str, posted: Posted, *, now: datetime
 ) -> None:
-    """Note where something was said, so that an answer to it finds the case."""
+    """Note where something was said, so that an answer to it finds the case. What is no message of the case's is not."""
+    if "message" not in content:
+        return
     message = session.get(Message, content["message"])
     if message is not None:
         message.rfc_key = practice.mail_key(name_of(posted.channel, posted.ts))
@@ -142,7 +146,7 @@ def reply(session: Session, practice: Practice, case: Case, act: Reply, *, now: 
     if to is None:
         return Refused(f"{case.reference} did not come by Slack: use advise.")
     message = say(
-        session, practice, case, to, words, act="reply_sent", key=f"reply:{case.id}:{new_id(now)}", now=now, by=act.by
+        session, practice, case, to, words, act=ANSWERED, key=f"reply:{case.id}:{new_id(now)}", now=now, by=act.by
     )
     note = audit.Note(message.id, message.content)
     audit.record(session, case.id, at=now, actor=str(act.by), act="replied", detail={"message": message.id}, note=note)

@@ -33,6 +33,8 @@ class Actor:
 
 
 SYSTEM = Actor("system", "intake-bot")
+TERMINAL = "terminal"
+"""The channel of what stands on a desk that is a terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,7 @@ class NoticeKind(StrEnum):
     DIGEST = "digest"
     WEEK = "week"
     STUCK = "stuck"
+    RESTRICTED = "restricted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +222,15 @@ class Posted:
     ts: str
 
 
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """Words to one person. ``form``: with a button to the form; ``holds_content``: an officer's words, about people."""
+
+    text: str
+    form: bool = False
+    holds_content: bool = False
+
+
 class DeliveryFailed(Exception):
     """Something could not be delivered. ``code`` is a fixed word, never the other side's text.
 
@@ -249,8 +261,16 @@ class Desk(Protocol):
 
     async def post_notice(self, notice: Notice, post_id: str, *, look_first: bool) -> Posted: ...
 
-    async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
-        """Say something to somebody in their own conversation with the service. ``form``: with a button to the form."""
+    async def direct(self, actor: Actor, said: Direct, post_id: str, *, look_first: bool) -> Posted:
+        """Say something to somebody in their own conversation with the service."""
+        ...
+
+    async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:
+        """Say what has happened to a case under its card. The words are ours, without content."""
+        ...
+
+    async def erase(self, post: Posted) -> None:
+        """Take a post of ours away; what is gone already is fine."""
         ...
 
     async def tell(self, actor: Actor, text: str) -> None:

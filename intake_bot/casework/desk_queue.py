@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlmodel import Session
 
-from intake_bot.casework import rota, routing
+from intake_bot.casework import own_posts, rota, routing
 from intake_bot.casework.desk import Actor, Listed, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
-from intake_bot.casework.vocabulary import UNDECIDED, Remark
+from intake_bot.casework.vocabulary import CLOSED, UNDECIDED, Remark
 from storage import outbox
 from storage.outbox import Kind, Via
 from storage.tables import Case
@@ -59,6 +59,8 @@ def update_card(session: Session, practice: Practice, case: Case, *, now: dateti
     case.revision += 1
     session.add(case)
     routing.propose(session, practice, case, now=now)
+    if case.status in CLOSED:
+        own_posts.take_back(session, practice, case, own_posts.Holds.ANSWER, now=now)
     if Remark.RULES_ALONE in case.remarks and case.status not in UNDECIDED:
         # Whoever decided has read it: no full reading follows any more.
         case.remarks = [remark for remark in case.remarks if remark != Remark.RULES_ALONE]

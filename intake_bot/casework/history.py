@@ -42,6 +42,7 @@ _ACTS: Mapping[str, str] = {
     "set_aside": "set the case aside as no consultation ({code})",
     "replied": "answered in Slack; the words are on the record",
     "reply_sent": "sent the answer in Slack",
+    "erased": "deleted what stood in Slack: {code}",
     "logged": "logged what was told",
     "noted": "added a note",
     "meeting_recorded": "recorded a meeting ({code})",
@@ -99,6 +100,10 @@ def sentence(actor: str, act: str, code: str | None, detail: Mapping[str, Any], 
     """``Monday 30 November 2026 at 12:45: Amina took the case.``"""
     who = Actor.parse(actor)
     name = "intake-bot" if who == SYSTEM else who.id
-    words = _ACTS.get(act, act.replace("_", " ")).format(code=(code or "no code").replace("_", " "))
     noted = " The reasons are on the record." if "note" in detail and act not in _NO_REASONS else ""
-    return f"{when}: {name} {words}.{noted}"
+    return f"{when}: {name} {words(act, code)}.{noted}"
+
+
+def words(act: str, code: str | None) -> str:
+    """An act in fixed words, as they follow on who did it."""
+    return _ACTS.get(act, act.replace("_", " ")).format(code=(code or "no code").replace("_", " "))

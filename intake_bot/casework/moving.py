@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from intake_bot.casework import chasing, deadlines, desk_queue
+from intake_bot.casework import chasing, deadlines, desk_queue, own_posts
 from intake_bot.casework.acts import Done, Escalate, LinkCases, Merge, Refused, Restrict, Split
 from intake_bot.casework.desk import Actor, Notice, NoticeKind
 from intake_bot.casework.practice import TRIAGE, Practice
@@ -111,6 +111,7 @@ def merge(session: Session, practice: Practice, case: Case, act: Merge, *, now: 
     session.add(case)
     deadlines.cancel(session, case, at=now, actor=str(act.by), because=MERGED)
     chasing.stop_case(session, case, because=MERGED)
+    own_posts.move(session, case, into)
     _copy_participants(session, practice, case, into, now=now)
     pair = session.get(Link, (case.id, into.id)) or Link(
         case_id=case.id, other_case_id=into.id, why="merged", created_at=now

@@ -69,6 +69,8 @@ def _news(notice: Notice, voice: Voice) -> str:
             said = f"{flags}{about}: {what} has come. {owner}{closed if notice.code == 'concluded' else ''}"
         case NoticeKind.ESCALATED:
             said = f"{about} was escalated to a senior manager ({code})."
+        case NoticeKind.RESTRICTED:
+            said = f"{about} is restricted, and there is something about it: those named on it have been told."
         case NoticeKind.MORE_URGENT:
             said = f"{flags}{about}: read in full, it is graver than the rules alone saw. {owner}"
         case NoticeKind.STUCK:

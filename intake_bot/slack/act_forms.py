@@ -24,7 +24,7 @@ from intake_bot.casework.vocabulary import (
     Status,
     StrandKind,
 )
-from intake_bot.slack.forms import Field, Form, Kind, colleague
+from intake_bot.slack.forms import Field, Form, Kind, colleague, without_content
 from triage.vocabulary import Threshold
 
 
@@ -415,3 +415,10 @@ FORMS: tuple[Form, ...] = (
     ),
 )
 BY_NAME: Mapping[str, Form] = {form.name: form for form in FORMS}
+CONTENT_FREE: tuple[Form, ...] = tuple(one for form in FORMS if (one := without_content(form)) is not None)
+"""What a desk without content offers: each without the fields that hold any. The rest is done at the terminal."""
+
+
+def offered_at(*, show_content: bool) -> Mapping[str, Form]:
+    """The forms of a desk, by name."""
+    return BY_NAME if show_content else {form.name: form for form in CONTENT_FREE}

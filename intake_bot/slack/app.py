@@ -22,23 +22,25 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from intake_bot.casework.acts import Act, Claim, Refused
+from intake_bot.casework.acts import Act, Claim, Note, Refused
 from intake_bot.casework.desk import Actor, CaseCard
 from intake_bot.casework.queue import Which
 from intake_bot.casework.vocabulary import UNDECIDED
 from intake_bot.slack import act_forms, cards, consult, figures, forms, home, modals, rota
 from intake_bot.slack.acts import pack
+from intake_bot.slack.catch_up import CatchUp
 from intake_bot.slack.client import (
     FAILURES,
     TIMEOUT_SECONDS,
     TRIGGER_GONE,
+    TURNED,
     error_code,
     failure,
     library_logger,
     make_client,
     tell_one,
 )
-from intake_bot.slack.escape import clean, mrkdwn
+from intake_bot.slack.escape import clean, mrkdwn, unescaped
 from intake_bot.slack.forms import Form, Kind, Prepared, Subject
 from intake_bot.slack.officers import Officers, Role
 from intake_bot.slack.ports import Ports, SlackSettings
@@ -54,10 +56,17 @@ NO_SUCH_CASE = "There is no such case any more."
 ANSWER = "The duty desk's answer"
 COMMAND = "/lado"
 NOT_NOW = "That does not fit where the case stands any more: see its card."
+AT_THE_TERMINAL = "This desk takes no words in Slack: do it with intake-bot, at the terminal."
 DECIDED_ALREADY = "This case is already decided: see View."
 
 FOLLOWED, FOLLOWED_EVERY_SECONDS = 20, 0.1
 """How often it is looked whether a claim on the Home tab is performed, before the tab is shown as it is."""
+NOTES_GO = (
+    "A kind word: what is typed here stays in Slack and is no part of the case. Notes go under More ..., Add a note."
+)
+NOTED_HERE = "Kept as a note on the case. These words stay in Slack too, for as long as it keeps messages."
+HINTS = 1000
+"""How many hints are remembered, so that each thread gives each person one."""
 
 _TYPED = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """The kinds of messages that somebody typed; others say that something was edited, deleted or pinned."""
@@ -66,6 +75,11 @@ _REFUSED = "intake_bot_refused"
 
 def build_app(settings: SlackSettings, ports: Ports) -> AsyncApp:
     """The Bolt app. It talks to nobody until a connection hands it something."""
+    return build_desk(settings, ports)[0]
+
+
+def build_desk(settings: SlackSettings, ports: Ports) -> tuple[AsyncApp, CatchUp]:
+    """The Bolt app, and what reads back what it missed."""
     interactions = _Interactions(settings, ports)
     app = AsyncApp(
         name="slack_bolt.intake",
@@ -82,6 +96,8 @@ def build_app(settings: SlackSettings, ports: Ports) -> AsyncApp:
     app.action(cards.VIEW)(interactions.show_case)
     app.action(cards.DECIDE)(interactions.show_form)
     app.action(cards.MORE)(interactions.show_more)
+    app.action(modals.PREVIOUS)(interactions.turn_page)
+    app.action(modals.NEXT)(interactions.turn_page)
     app.action(home.REFRESH)(interactions.show_home)
     app.action(home.FILTER)(interactions.show_home)
     app.action(home.SECTOR)(interactions.show_home)
@@ -94,7 +110,7 @@ def build_app(settings: SlackSettings, ports: Ports) -> AsyncApp:
     app.shortcut(consult.LOG_MESSAGE)(interactions.show_consultation)
     app.command(COMMAND)(interactions.command)
     app.error(interactions.trouble)
-    return app
+    return app, CatchUp(interactions.client, settings, ports, interactions.hear)
 
 
 class _Interactions:
@@ -108,6 +124,9 @@ class _Interactions:
             Role.SUPPORT: settings.support,
             Role.READER: settings.readers,
         }
+        self._hinted: set[tuple[str, str]] = set()
+        self._whispering: set[asyncio.Task[None]] = set()
+        self._forms = act_forms.offered_at(show_content=settings.show_content)
         self._officers = Officers(named, self.client, ports.now)
         self._following: set[asyncio.Task[None]] = set()
 
@@ -128,8 +147,8 @@ class _Interactions:
                 context[_REFUSED] = True
             case ("view_submission", consult.CONSULTATION):
                 return await self._consultation(body)
-            case ("message", "im"):
-                return await self._talk(body)
+            case ("message", _):
+                return await self.hear(body)
             case ("view_submission", rota.AWAY):
                 return await self._rota_form(body)
             case ("view_submission", modals.DECIDE):
@@ -140,6 +159,16 @@ class _Interactions:
                 pass
         await next_()
         return None
+
+    async def hear(self, body: Body) -> BoltResponse:
+        """What somebody typed, to the service or under a card: an event, or read back after the line was down."""
+        match _kind(body):
+            case ("message", "im"):
+                return await self._talk(body)
+            case ("message", _) if _is_in_a_thread(body["event"], self._settings.channel):
+                return await self._under_a_card(body)
+            case _:
+                return BoltResponse(status=200, body="")
 
     async def refused(self, ack: AsyncAck, body: Body) -> None:
         """A claim comes this far only when it was refused."""
@@ -160,7 +189,11 @@ class _Interactions:
 
     async def show_consultation(self, ack: AsyncAck, body: Body) -> None:
         await ack()
-        await self._answer(self._open(body, consult.consult_modal(words=_words_of(body))), body)
+        await self._answer(self._open(body, self._consult_modal(_words_of(body))), body)
+
+    async def turn_page(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        await self._answer(self._turn_page(body), body)
 
     async def show_home(self, ack: AsyncAck, body: Body) -> None:
         await ack()
@@ -228,15 +261,44 @@ class _Interactions:
         if not await self._allowed(actor, cards.VIEW):
             await self._tell(body, NOT_AN_OFFICER)
             return
-        view = await self._ports.open_case(_case_id(body), actor)
+        view = await self._view(_case_id(body), actor)
         if view is None:
             await self._tell(body, NO_SUCH_CASE)
             return
-        await self._open(body, modals.view_modal(view, self._settings.zone))
+        await self._open(body, view)
+
+    async def _view(self, case_id: str, actor: Actor, page: int = 1) -> dict[str, Any] | None:
+        """What *View* shows of a case; None where there is none for ``actor``."""
+        zone = self._settings.zone
+        if not self._settings.show_content:
+            card = await self._ports.card(case_id, actor)
+            return modals.bare_modal(card, zone) if card is not None else None
+        view = await self._ports.open_case(case_id, actor, page)
+        # What came may be megabytes.
+        return await asyncio.to_thread(modals.view_modal, view, zone, page) if view is not None else None
+
+    async def _turn_page(self, body: Body) -> None:
+        """Show another page of the case in the view that is open. Who may not see it any more is told so."""
+        actor, shown = _actor(body), body["view"]
+        view = None
+        if await self._allowed(actor, cards.VIEW):
+            view = await self._view(modals.case_of(shown), actor, int(body["actions"][0]["value"]))
+        if view is None:
+            await self._tell(body, NO_SUCH_CASE)
+            return
+        try:
+            await self.client.views_update(view_id=shown["id"], hash=shown["hash"], view=view)
+        except SlackApiError as error:
+            # Closed meanwhile, or turned already by a press before this one.
+            if error_code(error) not in TURNED:
+                raise
 
     async def _show_form(self, body: Body) -> None:
         if not await self._allowed(_actor(body), cards.DECIDE):
             await self._tell(body, NOT_AN_OFFICER)
+            return
+        if not self._settings.show_content:
+            await self._tell(body, AT_THE_TERMINAL)
             return
         card = await self._ports.card(_case_id(body), _actor(body))
         if card is None or card.status not in UNDECIDED:
@@ -246,9 +308,12 @@ class _Interactions:
 
     async def _show_more(self, body: Body) -> None:
         name, _, case_id = str(body["actions"][0]["selected_option"]["value"]).partition(":")
-        actor, form = _actor(body), act_forms.BY_NAME.get(name)
-        if form is None or not await self._allowed(actor, name):
+        actor, form = _actor(body), self._forms.get(name)
+        if name not in act_forms.BY_NAME or not await self._allowed(actor, name):
             await self._tell(body, NOT_AN_OFFICER)
+            return
+        if form is None:
+            await self._tell(body, AT_THE_TERMINAL)
             return
         card = await self._ports.card(case_id, actor)
         if card is None or not form.offered(card):
@@ -289,6 +354,11 @@ class _Interactions:
         subject = forms.subject_of(view)
         if form is None or not await self._allowed(actor, name):
             return _errors({_first_field(view): NOT_AN_OFFICER})
+        if not self._settings.show_content and view["state"]["values"].keys() & {
+            f.name for f in form.fields if f.is_content
+        }:
+            # It was opened before the setting was made.
+            return _errors({_first_field(view): AT_THE_TERMINAL})
         values, wrong = forms.read_values(form, view["state"]["values"], self._settings.zone)
         if not wrong:
             wrong = await self._looked_up(form, values, subject, actor)
@@ -343,6 +413,49 @@ class _Interactions:
         new = await self._ports.talk(key, json.dumps(kept | {"team": team}, sort_keys=True).encode())
         log.info("accepted from Slack: a message%s", "" if new else ", for the second time")
         return BoltResponse(status=200, body="")
+
+    async def _under_a_card(self, body: Body) -> BoltResponse:
+        """Words in a card's thread: a note where the settings say so; else a word on where notes go."""
+        said, actor, done = body["event"], _actor(body), BoltResponse(status=200, body="")
+        channel, card = str(said["channel"]), str(said["thread_ts"])
+        case_id = await self._ports.case_of_card(channel, card, actor)
+        if case_id is None:
+            return done
+        if not self._settings.thread_notes:
+            if (actor.id, card) not in self._hinted:
+                if len(self._hinted) >= HINTS:
+                    self._hinted.clear()
+                self._hinted.add((actor.id, card))
+                self._whisper(actor, card, NOTES_GO)
+            return done
+        if not await self._allowed(actor, "note"):
+            self._whisper(actor, card, NOT_AN_OFFICER)
+            return done
+        words = unescaped(str(said["text"]))
+        if said.get("files"):
+            words = f"{words}\n[{len(said['files'])} attached in Slack, and not here]".strip()
+        payload = pack(Note(case_id, actor, words))
+        key = _identity("note", str(body["team_id"]), channel, str(said["ts"]))
+        new = await self._ports.accept(key, payload, case_id)
+        log.info("accepted from Slack: a note%s", "" if new else ", for the second time")
+        if new:
+            self._whisper(actor, card, NOTED_HERE)
+        return done
+
+    def _whisper(self, actor: Actor, card: str, text: str) -> None:
+        """Say something under a card to one person. The acknowledgement does not wait for it."""
+
+        async def say() -> None:
+            try:
+                await self.client.chat_postEphemeral(
+                    channel=self._settings.channel, user=actor.id.rpartition("/")[2], thread_ts=card, text=text
+                )
+            except FAILURES as error:
+                log.warning("somebody could not be told: %s", failure(error).code)
+
+        task = asyncio.create_task(say())
+        self._whispering.add(task)
+        task.add_done_callback(self._whispering.discard)
 
     async def _publish(self, actor: Actor, chosen: home.Chosen) -> None:
         user = actor.id.rpartition("/")[2]
@@ -414,7 +527,7 @@ class _Interactions:
         if word in ("", "help"):
             return [cards.section(home.HELP).to_dict()]
         if word == "new":
-            await self._open(body, consult.consult_modal(words=clean(rest)))
+            await self._open(body, self._consult_modal(clean(rest)))
             return None
         if not await self._allowed(actor, "queue"):
             return NOT_AN_OFFICER
@@ -450,13 +563,20 @@ class _Interactions:
 
     async def _shown(self, body: Body, actor: Actor, reference: str) -> str | None:
         case_id = await self._ports.case_called(reference, actor) if reference else None
-        view = await self._ports.open_case(case_id, actor) if case_id else None
+        view = await self._view(case_id, actor) if case_id else None
         if view is None:
             return NO_SUCH_CASE
-        await self._open(body, modals.view_modal(view, self._settings.zone))
+        await self._open(body, view)
         return None
 
+    def _consult_modal(self, words: str) -> dict[str, Any]:
+        if self._settings.show_content:
+            return consult.consult_modal(words=words)
+        return consult.elsewhere_modal(self._settings.address)
+
     async def _searched(self, actor: Actor, words: str) -> str:
+        if not self._settings.show_content:
+            return AT_THE_TERMINAL
         found = await self._ports.search(words.split(), actor)
         if found is None:
             return "Give from one to twenty words to look for."
@@ -469,6 +589,8 @@ class _Interactions:
         actor, view = _actor(body), body["view"]
         if not await self._allowed(actor, cards.DECIDE):
             return _errors({modals.REASON: NOT_AN_OFFICER})
+        if not self._settings.show_content:
+            return _errors({modals.REASON: AT_THE_TERMINAL})
         parsed = modals.parse_decision(view["state"]["values"], modals.case_of(view), actor)
         if isinstance(parsed, dict):
             return _errors(parsed)
@@ -543,15 +665,20 @@ def _kind(body: Body) -> tuple[str, str]:
     match body:
         case {
             "type": "event_callback",
-            "event": {"type": "message", "channel_type": "im", "user": str(), "text": str()} as said,
+            "event": {"type": "message", "channel_type": str(kind), "user": str(), "text": str()} as said,
         }:
             typed = said.get("subtype") in _TYPED and not said.keys() & {"bot_id", "hidden"}
-            return ("message", "im") if typed else ("", "")
+            return ("message", kind) if typed else ("", "")
         case {"type": "block_actions", "actions": [{"action_id": str(action_id)}, *_]}:
             return "block_actions", action_id
         case {"type": "view_submission", "view": {"callback_id": str(callback_id)}}:
             return "view_submission", callback_id
     return "", ""
+
+
+def _is_in_a_thread(said: Body, channel: str) -> bool:
+    """Whether it was said under a post of that channel."""
+    return said["channel"] == channel and said.get("thread_ts") not in (None, said["ts"])
 
 
 def _actor(body: Body) -> Actor:

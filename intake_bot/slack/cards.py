@@ -27,7 +27,7 @@ from intake_bot.casework.desk import Actor, CaseCard, DueTime, Notice
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.notices import Voice, sentence, target_label
 from intake_bot.casework.vocabulary import UNDECIDED, DeadlineState, SignOff
-from intake_bot.slack.act_forms import FORMS
+from intake_bot.slack.act_forms import offered_at
 from intake_bot.slack.escape import line, mrkdwn
 from intake_bot.slack.forms import Form
 from triage.vocabulary import URGENT_FLAGS, Flag
@@ -37,14 +37,19 @@ CLAIM, VIEW, DECIDE = "claim", "view", "decide"
 MORE = "more"
 """The menu of all other acts; a choice carries the form's name and the case's id, with a colon between."""
 
+_RESTRICTED = "A restricted case. It is open to those who are named on it, and to nobody else."
 _HEADER, _SECTION, _WORD = 150, 3000, 300
 _USER = re.compile(r"[UW][A-Z0-9]+")
 
 Say = Callable[[datetime], str]
 
 
-def card_blocks(card: CaseCard, zone: ZoneInfo) -> list[dict[str, Any]]:
-    """The card as Block Kit. ``zone`` is for clients that cannot show a date token in their reader's own time."""
+def card_blocks(card: CaseCard, zone: ZoneInfo, *, show_content: bool = True) -> list[dict[str, Any]]:
+    """The card as Block Kit. ``zone`` is for clients that cannot show a date token in their reader's own time; where no
+    content may be in Slack, what needs words is not offered.
+    """
+    if card.restricted:
+        return [block.to_dict() for block in _restricted(card, show_content=show_content)]
     say = partial(date_token, zone=zone)
     blocks: list[Block] = [
         HeaderBlock(text=PlainTextObject(text=line(f"{card.reference} · {_words(card.status)}", _HEADER), emoji=False))
@@ -72,8 +77,10 @@ def card_blocks(card: CaseCard, zone: ZoneInfo) -> list[dict[str, Any]]:
         blocks.append(section(f"*Decision:* {card.decision.label}{by}"))
     if remarks := _remarks(card):
         blocks.append(ContextBlock(elements=[text("\n".join(f"• {remark}" for remark in remarks))]))
-    more = [_choice(form, card) for form in FORMS if form.offered(card)]
-    buttons: list[InteractiveElement] = [_button(card, act) for act in acts_offered(card)]
+    more = [_choice(form, card) for form in offered_at(show_content=show_content).values() if form.offered(card)]
+    buttons: list[InteractiveElement] = [
+        _button(card, act) for act in acts_offered(card) if act != DECIDE or show_content
+    ]
     menu = StaticSelectElement(action_id=MORE, placeholder=PlainTextObject(text="More ...", emoji=False), options=more)
     blocks.append(ActionsBlock(block_id="acts", elements=[*buttons, menu]))
     return [block.to_dict() for block in blocks]
@@ -81,6 +88,8 @@ def card_blocks(card: CaseCard, zone: ZoneInfo) -> list[dict[str, Any]]:
 
 def card_fallback(card: CaseCard, zone: ZoneInfo) -> str:
     """The card in one accessible sentence, for notifications and screen readers: no name, no quotation."""
+    if card.restricted:
+        return mrkdwn(f"{card.reference}: {_RESTRICTED}", _SECTION)
     urgent = [flag.label for flag in card.flags if flag in URGENT_FLAGS]
     running = [due for due in card.due if due.state is DeadlineState.RUNNING]
     parts = [
@@ -92,6 +101,29 @@ def card_fallback(card: CaseCard, zone: ZoneInfo) -> str:
     # A mention is no foreign word: it stands as it is.
     called = "".join(f". {name}: {people}" for name, people in _called_upon(card, who))
     return mrkdwn("".join(parts), _SECTION - len(called)) + called
+
+
+def _restricted(card: CaseCard, *, show_content: bool) -> list[Block]:
+    """All that a channel may know of a restricted case: that there is one.
+
+    What can be pressed is always the same, since what fits would tell where it stands; whoever is not named on it is told
+    that there is no such case.
+    """
+    return [
+        HeaderBlock(text=PlainTextObject(text=line(card.reference, _HEADER), emoji=False)),
+        section(_RESTRICTED),
+        ActionsBlock(
+            block_id="acts",
+            elements=[
+                *(_button(card, act) for act in (CLAIM, VIEW, DECIDE) if act != DECIDE or show_content),
+                StaticSelectElement(
+                    action_id=MORE,
+                    placeholder=PlainTextObject(text="More ...", emoji=False),
+                    options=[_choice(form, card) for form in offered_at(show_content=show_content).values()],
+                ),
+            ],
+        ),
+    ]
 
 
 def acts_offered(card: CaseCard) -> tuple[str, ...]:
@@ -173,8 +205,6 @@ def _remarks(card: CaseCard) -> list[str]:
     remarks = [remark.label for remark in card.remarks]
     if card.no_names:
         remarks.append("No-names consultation: ask nobody's name")
-    if card.restricted:
-        remarks.append("Restricted")
     if card.escalated is not None:
         remarks.append(f"Escalated to a senior manager ({_words(card.escalated).lower()})")
     if card.sign_off is SignOff.PENDING:

@@ -13,10 +13,16 @@ from intake_bot.slack.ports import SlackSettings
 
 TIMEOUT_SECONDS = 10
 
-GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+GONE = frozenset(
+    {"message_not_found", "cant_update_message", "edit_window_closed", "cant_delete_message", "thread_not_found"}
+)
+ERASED = frozenset({"message_not_found"})
+"""What was to be taken away is away."""
 MALFORMED = frozenset({"invalid_blocks", "invalid_arguments", "msg_too_long", "msg_blocks_too_long", "no_text"})
 UNREACHABLE_USER = frozenset({"user_not_in_channel", "user_not_found"})
 TRIGGER_GONE = frozenset({"expired_trigger_id", "exchanged_trigger_id", "invalid_trigger_id", "trigger_expired"})
+TURNED = frozenset({"not_found", "hash_conflict"})
+"""A view that is closed, or that has changed since it was shown."""
 ADMINISTRATIVE = frozenset(
     {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope"}
     | {"channel_not_found", "not_in_channel", "is_archived", "not_allowed_token_type", "restricted_action"}

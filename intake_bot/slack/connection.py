@@ -7,12 +7,14 @@ import contextlib
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from intake_bot.slack.catch_up import CatchUp
 from intake_bot.slack.client import library_logger
 from intake_bot.slack.ports import SlackSettings
 
@@ -30,8 +32,16 @@ class SlackConnection:
     """Connects in the background and stays connected: Slack being down stops nothing but Slack."""
 
     def __init__(
-        self, app: AsyncApp, settings: SlackSettings, now: Callable[[], datetime], *, ping_seconds: float = PING_SECONDS
+        self,
+        app: AsyncApp,
+        settings: SlackSettings,
+        now: Callable[[], datetime],
+        *,
+        ping_seconds: float = PING_SECONDS,
+        catch_up: CatchUp | None = None,
     ) -> None:
+        """``catch_up`` begins anew with each connection that is made."""
+        self._catch_up = catch_up
         self._app = app
         self._app_token = settings.app_token
         self._now = now
@@ -44,6 +54,12 @@ class SlackConnection:
     def last_ping(self) -> datetime | None:
         """When the line last gave a sign of life; None where it never has."""
         return self._last_ping
+
+    @property
+    def heard_until(self) -> datetime | None:
+        """Until when all that was said is kept; None where something may still have to be read back."""
+        caught_up = self._catch_up is None or self._catch_up.up_to_date
+        return self._last_ping if caught_up else None
 
     async def connected(self) -> bool:
         return self._handler is not None and await self._handler.client.is_connected()
@@ -59,17 +75,25 @@ class SlackConnection:
             self._supervisor.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._supervisor
+        if self._catch_up is not None:
+            await self._catch_up.stop()
 
     async def _supervise(self) -> None:
         while True:
             self._handler = _Handler(
                 self._app, self._app_token, logger=library_logger(), ping_interval=self._ping_seconds
             )
+            self._handler.client.message_listeners.append(self._listen)
             try:
                 await self._watch(self._handler)
             finally:
                 await asyncio.shield(self._handler.let_go())
             log.warning("the line to Slack is silent: connecting anew")
+
+    async def _listen(self, _client: object, message: dict[str, Any], _raw: str | None = None) -> None:
+        """Slack greets on each connection: from there on events come."""
+        if message.get("type") == "hello" and self._catch_up is not None:
+            self._catch_up.begin()
 
     async def _watch(self, handler: _Handler) -> None:
         """Keep connecting; return when the line has been silent for too long."""

@@ -86,6 +86,24 @@ def consult_modal(*, words: str = "") -> dict[str, Any]:
     )
 
 
+def elsewhere(address: str) -> str:
+    """Where to go instead, where no content is taken in Slack."""
+    return f"Please write nothing about people in Slack: write to {address}, or telephone the duty officer."
+
+
+def elsewhere_modal(address: str) -> dict[str, Any]:
+    """In place of the form."""
+    return made_view(
+        View(
+            type="modal",
+            callback_id="elsewhere",
+            title=plain("Consult the officer"),
+            close=plain("Close"),
+            blocks=[section("*If a child is in immediate danger, ring 999 first.*"), rich([Piece(elsewhere(address))])],
+        )
+    )
+
+
 def parse_consultation(values: Mapping[str, Any], by: Actor) -> Consultation | dict[str, str]:
     """A submitted form (``view.state.values``), or what is wrong with it: field to a plain sentence."""
     told = Consultation(

@@ -8,17 +8,17 @@ from typing import Any
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from intake_bot.casework.desk import Actor, CaseCard, DeliveryFailed, Notice, Posted
-from intake_bot.slack.cards import card_blocks, card_fallback, notice_blocks, notice_text
-from intake_bot.slack.client import FAILURES, failure, make_client, tell_one
-from intake_bot.slack.consult import direct_blocks
+from intake_bot.casework.desk import Actor, CaseCard, DeliveryFailed, Direct, Notice, Posted
+from intake_bot.slack.cards import card_blocks, card_fallback, notice_blocks, notice_text, section
+from intake_bot.slack.client import ERASED, FAILURES, failure, make_client, tell_one
+from intake_bot.slack.consult import direct_blocks, elsewhere
 from intake_bot.slack.escape import mrkdwn
 from intake_bot.slack.ports import SlackSettings
 
 METADATA = "intake_bot_post"
 _PAGE, _PAGES = 200, 10
 """How far back a post of ours is looked for: it was sent minutes ago, or as long as we were down."""
-_TOLD = 2000
+_TOLD, _LINE = 2000, 200
 DIRECT = "The designated officer's service has written to you."
 """All that a notification of a message to one person says."""
 
@@ -32,7 +32,7 @@ class SlackDesk:
 
     async def post_card(self, card: CaseCard, post_id: str, *, look_first: bool) -> Posted:
         zone = self._settings.zone
-        return await self._post(card_fallback(card, zone), card_blocks(card, zone), post_id, look_first=look_first)
+        return await self._post(card_fallback(card, zone), self._card(card), post_id, look_first=look_first)
 
     async def update_card(self, card: CaseCard, at: Posted) -> None:
         if at.channel != self._settings.channel:
@@ -40,7 +40,7 @@ class SlackDesk:
         zone = self._settings.zone
         await _answer(
             self._client.chat_update(
-                channel=at.channel, ts=at.ts, text=card_fallback(card, zone), blocks=card_blocks(card, zone)
+                channel=at.channel, ts=at.ts, text=card_fallback(card, zone), blocks=self._card(card)
             )
         )
 
@@ -53,15 +53,34 @@ class SlackDesk:
             look_first=look_first,
         )
 
-    async def direct(self, actor: Actor, text: str, post_id: str, *, look_first: bool, form: bool) -> Posted:
+    async def direct(self, actor: Actor, said: Direct, post_id: str, *, look_first: bool) -> Posted:
         """Somebody's own conversation with the app, which is opened where there is none."""
+        if said.holds_content and not self._settings.show_content:
+            raise DeliveryFailed("content_not_shown", permanent=True)
         if actor.kind != "slack":
             raise DeliveryFailed("not_a_slack_user", permanent=True)
         user = actor.id.rpartition("/")[2]
         opened = await _answer(self._client.conversations_open(users=user))
         channel = str(opened["channel"]["id"])
         # What a telephone shows on its locked screen is the fallback alone.
-        return await self._post(DIRECT, direct_blocks(text, form=form), post_id, look_first=look_first, channel=channel)
+        text = said.text
+        if said.form and not self._settings.show_content:
+            text = f"{text}\n\n{elsewhere(self._settings.address)}"
+        blocks = direct_blocks(text, form=said.form)
+        return await self._post(DIRECT, blocks, post_id, look_first=look_first, channel=channel)
+
+    async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:
+        words = "\n".join(mrkdwn(one, _LINE) for one in said)
+        blocks = [section(words).to_dict()]
+        return await self._post(words, blocks, post_id, look_first=look_first, channel=card.channel, thread=card.ts)
+
+    async def erase(self, post: Posted) -> None:
+        """What is gone already is as good as taken away."""
+        try:
+            await _answer(self._client.chat_delete(channel=post.channel, ts=post.ts))
+        except DeliveryFailed as failure:
+            if failure.code not in ERASED:
+                raise
 
     async def tell(self, actor: Actor, text: str) -> None:
         """Seen by that officer alone. At least once: what was said twice does no harm."""
@@ -97,6 +116,9 @@ class SlackDesk:
             findings.append("nobody may act in Slack: name the officers in [slack] officers")
         return findings
 
+    def _card(self, card: CaseCard) -> list[dict[str, Any]]:
+        return card_blocks(card, self._settings.zone, show_content=self._settings.show_content)
+
     async def _channel(self) -> dict[str, Any]:
         answer = await _answer(self._client.conversations_info(channel=self._settings.channel))
         channel: dict[str, Any] = answer["channel"]
@@ -110,16 +132,18 @@ class SlackDesk:
         *,
         look_first: bool,
         channel: str | None = None,
+        thread: str | None = None,
     ) -> Posted:
-        """Into the duty channel, or into somebody's own conversation."""
+        """Into the duty channel, the ``thread`` of a card there, or somebody's own conversation."""
         channel = channel or self._settings.channel
-        if look_first and (found := await self._find(post_id, channel)) is not None:
+        if look_first and (found := await self._find(post_id, channel, thread)) is not None:
             return found
         answer = await _answer(
             self._client.chat_postMessage(
                 channel=channel,
                 text=text,
                 blocks=blocks,
+                thread_ts=thread,
                 metadata={"event_type": METADATA, "event_payload": {"outbox_id": post_id}},
                 unfurl_links=False,
                 unfurl_media=False,
@@ -127,14 +151,15 @@ class SlackDesk:
         )
         return Posted(str(answer["channel"]), str(answer["ts"]))
 
-    async def _find(self, post_id: str, channel: str) -> Posted | None:
-        """A post of ours by the outbox id in its metadata, newest first."""
+    async def _find(self, post_id: str, channel: str, thread: str | None) -> Posted | None:
+        """A post of ours by the outbox id in its metadata."""
         cursor = None
         for _ in range(_PAGES):
+            looked_in: dict[str, Any] = {"channel": channel, "include_all_metadata": True, "limit": _PAGE}
             page = await _answer(
-                self._client.conversations_history(
-                    channel=channel, include_all_metadata=True, limit=_PAGE, cursor=cursor
-                )
+                self._client.conversations_replies(ts=thread, cursor=cursor, **looked_in)
+                if thread is not None
+                else self._client.conversations_history(cursor=cursor, **looked_in)
             )
             for message in page["messages"] or ():
                 metadata = message.get("metadata") or {}

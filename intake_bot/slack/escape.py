@@ -45,5 +45,10 @@ def mrkdwn(text: str, limit: int) -> str:
     return sent
 
 
+def unescaped(text: str) -> str:
+    """What somebody typed, as they typed it: Slack sends these three escaped."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").translate(_FORMATTING)

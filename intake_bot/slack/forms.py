@@ -70,6 +70,19 @@ class Field:
     optional: bool = False
     initial: str = ""
 
+    @property
+    def is_content(self) -> bool:
+        """Whether content is typed into it, or shown in it: words, names, addresses, what somebody owes."""
+        match self.kind:
+            case Kind.WORDS:
+                return True
+            case Kind.LINE:
+                return self.name != "other"
+            case Kind.CHOICE:
+                return self.name in ("to", "action")
+            case _:
+                return False
+
 
 Values = Mapping[str, Any]
 """What was filled in, by field: a text, a value, a bool, an aware time, a user id or a tuple of them; None where nothing."""
@@ -87,6 +100,13 @@ class Form:
     offered: Callable[[CaseCard], bool]
     about: str = ""
     """A word above the fields."""
+
+
+def without_content(form: Form) -> Form | None:
+    """The form as a desk without content has it; None where it cannot do without words."""
+    if any(one.is_content and not one.optional for one in form.fields):
+        return None
+    return replace(form, fields=tuple(one for one in form.fields if not one.is_content))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from aiohttp import web
 from slack_bolt.app.async_server import AsyncSlackAppServer
 from slack_bolt.async_app import AsyncApp
 
+from intake_bot.slack.catch_up import CatchUp
 from intake_bot.slack.ports import SlackSettings
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,10 @@ MAX_BODY = 4 * 1024 * 1024
 class SlackHttp:
     """Takes what Slack sends, each request signed; Bolt checks the signature and its age before anything of ours sees it."""
 
-    def __init__(self, app: AsyncApp, settings: SlackSettings, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, app: AsyncApp, settings: SlackSettings, now: Callable[[], datetime], *, catch_up: CatchUp | None = None
+    ) -> None:
+        self._catch_up = catch_up
         server = AsyncSlackAppServer(port=settings.http_port, path=PATH, app=app, host=settings.http_host)
         self._web = web.Application(client_max_size=MAX_BODY)
         self._web.router.add_post(PATH, self._handle)
@@ -38,6 +42,11 @@ class SlackHttp:
         """When Slack last sent something that was its own; None where it never has."""
         return self._last
 
+    @property
+    def heard_until(self) -> datetime | None:
+        """As with the socket: a request that found nobody comes again a few times within the hour, and no more."""
+        return self._last if self._catch_up is None or self._catch_up.up_to_date else None
+
     async def connected(self) -> bool:
         return self._runner is not None
 
@@ -47,10 +56,14 @@ class SlackHttp:
         site = web.TCPSite(self._runner, self._settings.http_host, self._settings.http_port)
         await site.start()
         self.port = int(self._runner.addresses[0][1])
+        if self._catch_up is not None:
+            self._catch_up.begin()
         log.info("taking what Slack sends on %s:%d", self._settings.http_host, self.port)
 
     async def stop(self) -> None:
         """Finish what is in hand, then close."""
+        if self._catch_up is not None:
+            await self._catch_up.stop()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -18,10 +18,11 @@ SCOPES: tuple[tuple[str, str], ...] = (
     ("channels:read", "to say so where it is not"),
     ("groups:history", "to find a card that was sent before an answer got lost, instead of posting it twice"),
     ("im:history", "what somebody writes to the service"),
+    ("im:read", "with whom the service has conversations, to read what was written while it was down"),
     ("im:write", "to answer them in their own conversation"),
 )
 """Each scope with what it is for."""
-EVENTS = ("app_home_opened", "message.im")
+EVENTS = ("app_home_opened", "message.im", "message.groups")
 
 
 def manifest(*, http_url: str | None = None) -> dict[str, Any]:

@@ -8,10 +8,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from slack_sdk.models.blocks import (
+    ActionsBlock,
     Block,
+    ButtonElement,
     CheckboxesElement,
     DividerBlock,
+    HeaderBlock,
     InputBlock,
+    InteractiveElement,
     PlainTextInputElement,
     RadioButtonsElement,
     StaticSelectElement,
@@ -21,10 +25,11 @@ from slack_sdk.models.views import View
 from intake_bot.casework.acts import Decide
 from intake_bot.casework.desk import READ_WHOLE, Actor, CaseCard, CaseView, MessageView
 from intake_bot.casework.letters import say_time
+from intake_bot.casework.notices import target_label
 from intake_bot.casework.officer import problems
 from intake_bot.casework.vocabulary import DecisionKind
 from intake_bot.slack.cards import confidence
-from intake_bot.slack.escape import cut, line
+from intake_bot.slack.escape import line
 from intake_bot.slack.kit import LINE, TITLE, VALUE, chosen, facts, field_value, header, lines, made_view, option, plain
 from intake_bot.slack.rich import Piece, chunks, cost, marked, rich
 from triage.suggestion import Polarity, Suggestion
@@ -36,12 +41,12 @@ CATEGORY, CRITERIA, DECISION, REASON = "category", "criteria", "decision", "reas
 """The form's fields: block ids, by which errors find their field. The names are those of ``officer.problems``."""
 
 REASON_LENGTH = 3000
-MESSAGES_SHOWN = 12
-TEXT_BYTES = 100_000
-"""Of a view's 250 kB, what messages may take; the rest of it holds the facts with room to spare."""
-EVIDENCE_SHOWN = 12
-RECORD_SHOWN, RECORD_A_BLOCK = 40, 4
-"""The newest entries of the record that a view has room for, and how many stand in one block."""
+PAGE_BLOCKS, PAGE_BYTES = 60, 20_000
+"""What a page holds at most. Slack takes 100 blocks and 250 kB; a page is for reading."""
+EVIDENCE_SHOWN, RECORD_A_BLOCK = 12, 4
+VIEW, PREVIOUS, NEXT = "view", "view_previous", "view_next"
+"""The view's callback id, and the buttons that turn its pages: each carries the number of its page."""
+NO_CONTENT = "No content is shown in Slack here."
 
 _TRUST = {
     "pass": "the sender's address is authenticated",
@@ -50,13 +55,78 @@ _TRUST = {
 }
 
 
-def view_modal(view: CaseView, zone: ZoneInfo) -> dict[str, Any]:
-    """The case as one officer reads it: messages with the evidence marked, the suggestion, the deadlines, the decision.
+def view_modal(view: CaseView, zone: ZoneInfo, page: int = 1) -> dict[str, Any]:
+    """The case as one officer reads it, page by page: suggestion, messages with the evidence marked, record.
 
-    Foreign words stand in rich text only, where nothing is interpreted. What does not fit is left out with a word on how to
-    read it: each message gets a fair share of the room, short ones all they need.
+    Foreign words stand in rich text only, where nothing is interpreted. Nothing is left out: what does not fit is on the
+    next page; a ``page`` that is not there is the nearest one.
     """
     reference = line(view.card.reference, 60)
+    pages = paged(_blocks_of(view, zone))
+    page = max(1, min(page, len(pages)))
+    blocks = list(pages[page - 1])
+    if len(pages) > 1:
+        blocks += _turning(page, len(pages))
+    return made_view(
+        View(
+            type="modal",
+            callback_id=VIEW,
+            title=plain(line(reference, TITLE)),
+            close=plain("Close"),
+            private_metadata=json.dumps({"case": view.card.case_id}),
+            blocks=blocks,
+        )
+    )
+
+
+def bare_modal(card: CaseCard, zone: ZoneInfo) -> dict[str, Any]:
+    """What is shown in place of a case where no content may be in Slack: where to read it, and what its card says."""
+    coded = [
+        ("Status", card.status.value.replace("_", " ")),
+        ("Received", f"{say_time(card.received_at, zone)}, by {card.channel}"),
+        *((target_label(due.target), f"{due.state.value}, due {say_time(due.due_at, zone)}") for due in card.due),
+        ("Decision", card.decision.label if card.decision else ""),
+    ]
+    return made_view(
+        View(
+            type="modal",
+            callback_id="bare",
+            title=plain(line(card.reference, TITLE)),
+            close=plain("Close"),
+            blocks=[
+                facts(("", f"{NO_CONTENT} Read the case with: intake-bot show {line(card.reference, 60)}")),
+                facts(*coded),
+            ],
+        )
+    )
+
+
+def paged(blocks: Sequence[Block]) -> list[list[Block]]:
+    """The blocks on pages that Slack takes. No page ends with a heading."""
+    pages: list[list[Block]] = [[]]
+    room = PAGE_BYTES
+    for block in blocks:
+        size = len(json.dumps(block.to_dict()))
+        page = pages[-1]
+        if page and (size > room or len(page) >= PAGE_BLOCKS):
+            ends_early = isinstance(page[-1], HeaderBlock) and len(page) > 1
+            pages.append([page.pop()] if ends_early else [])
+            room = PAGE_BYTES
+        pages[-1].append(block)
+        room -= size
+    return pages
+
+
+def _turning(page: int, pages: int) -> list[Block]:
+    buttons: list[InteractiveElement] = []
+    if page > 1:
+        buttons.append(ButtonElement(text=plain("Previous page"), action_id=PREVIOUS, value=str(page - 1)))
+    if page < pages:
+        buttons.append(ButtonElement(text=plain("Next page"), action_id=NEXT, value=str(page + 1)))
+    return [facts(("", f"Page {page} of {pages}")), ActionsBlock(block_id="pages", elements=buttons)]
+
+
+def _blocks_of(view: CaseView, zone: ZoneInfo) -> list[Block]:
     blocks: list[Block] = [facts(("From", view.card.came_from))]
     if view.decision is not None:
         decided = view.decision
@@ -71,21 +141,29 @@ def view_modal(view: CaseView, zone: ZoneInfo) -> dict[str, Any]:
             )
         )
     blocks += _suggestion(view.suggestion)
-    blocks += _messages(view, reference, zone)
     if view.earlier:
-        blocks += [header("Earlier contacts"), rich([Piece(_cut_lines(view.earlier, reference))])]
+        blocks += [header("Earlier contacts"), *_whole("\n".join(view.earlier))]
+    for message in view.messages:
+        blocks += _message_blocks(message, view.suggestion, zone)
     if view.record:
         blocks.append(header("Record"))
-        blocks += [facts(*some, limit=2 * LINE) for some in _by(RECORD_A_BLOCK, view.record[-RECORD_SHOWN:])]
+        blocks += [facts(*some, limit=REASON_LENGTH) for some in _by(RECORD_A_BLOCK, view.record)]
     if view.explanations:
-        blocks += [header("Deadlines"), rich([Piece(_cut_lines(view.explanations, reference))])]
+        blocks += [header("Deadlines"), *_whole("\n".join(view.explanations))]
     if view.history:
-        blocks += [header("History"), rich([Piece(_newest(view.history, reference))])]
+        blocks += [header("History"), *_whole("\n".join(view.history))]
     if view.proposed_links:
         blocks.append(facts(("May belong to", ", ".join(view.proposed_links))))
-    return made_view(
-        View(type="modal", callback_id="view", title=plain(line(reference, TITLE)), close=plain("Close"), blocks=blocks)
-    )
+    return blocks
+
+
+def _whole(text: str) -> list[Block]:
+    return [rich(part) for part in _parts([Piece(text)])]
+
+
+def _parts(pieces: list[Piece]) -> list[list[Piece]]:
+    """All of the pieces, in blocks that end at words' ends."""
+    return chunks(pieces, cost(pieces))[0]
 
 
 def decide_modal(card: CaseCard) -> dict[str, Any]:
@@ -211,30 +289,15 @@ def _suggestion(suggestion: Suggestion | None) -> list[Block]:
     return blocks
 
 
-def _messages(view: CaseView, reference: str, zone: ZoneInfo) -> list[Block]:
-    shown = _chosen_messages(view.messages)
-    blocks: list[Block] = []
-    if len(shown) < len(view.messages):
-        blocks.append(
-            facts(
-                ("Not all messages are shown", f"{len(shown)} of {len(view.messages)}. {_read_on(reference)}"),
-            )
-        )
-    texts = [_message(message, view.suggestion) for message in shown]
-    shares = _shares([cost(text) for text in texts], TEXT_BYTES)
-    for message, text, share in zip(shown, texts, shares, strict=True):
-        direction = "Message in" if message.direction == "in" else "Letter of ours"
-        parts, left_out = chunks(text, share)
-        blocks += [
-            header(f"{direction}, {say_time(message.received_at, zone)}"),
-            *(rich(part) for part in parts),
-        ]
-        if left_out:
-            blocks.append(facts(("Cut here", f"{left_out:,} more characters. {_read_on(reference)}")))
-        elif len(message.full_text) > len(message.text):
-            blocks.append(facts(("", "Quoted history and signature are left out here.")))
-        blocks.append(DividerBlock())
-    return blocks
+def _message_blocks(message: MessageView, suggestion: Suggestion | None, zone: ZoneInfo) -> list[Block]:
+    direction = "Message in" if message.direction == "in" else "Letter of ours"
+    blocks: list[Block] = [
+        header(f"{direction}, {say_time(message.received_at, zone)}"),
+        *(rich(part) for part in _parts(_message(message, suggestion))),
+    ]
+    if len(message.full_text) > len(message.text):
+        blocks.append(facts(("", "Quoted history and signature are left out here.")))
+    return [*blocks, DividerBlock()]
 
 
 def _message(message: MessageView, suggestion: Suggestion | None) -> list[Piece]:
@@ -259,48 +322,5 @@ def _message(message: MessageView, suggestion: Suggestion | None) -> list[Piece]
     ]
 
 
-def _chosen_messages(messages: Sequence[MessageView]) -> list[MessageView]:
-    """The message that the suggestion read, and the newest others, in their order."""
-    others = [message for message in messages if not message.is_evidence_text]
-    kept = {message.id for message in messages if message.is_evidence_text}
-    kept |= {message.id for message in others[len(others) - max(0, MESSAGES_SHOWN - len(kept)) :]}
-    return [message for message in messages if message.id in kept][:MESSAGES_SHOWN]
-
-
-def _shares(wanted: Sequence[int], total: int) -> list[int]:
-    """How much of ``total`` each gets: all it wants where that is no more than an even share of what is left."""
-    shares = [0] * len(wanted)
-    waiting = len(wanted)
-    for index in sorted(range(len(wanted)), key=wanted.__getitem__):
-        shares[index] = min(wanted[index], total // waiting)
-        total -= shares[index]
-        waiting -= 1
-    return shares
-
-
-def _cut_lines(lines: Iterable[str], reference: str) -> str:
-    text = "\n".join(lines)
-    return (
-        text if len(text) <= REASON_LENGTH else f"{cut(text, REASON_LENGTH)}\nThe rest: intake-bot explain {reference}"
-    )
-
-
-def _newest(sentences: Sequence[str], reference: str) -> str:
-    """The newest sentences that have room, in their order."""
-    kept: list[str] = []
-    room = REASON_LENGTH
-    for sentence in reversed(sentences):
-        room -= len(sentence) + 1
-        if room < 0:
-            kept.append(f"Earlier entries: intake-bot show {reference}")
-            break
-        kept.append(sentence)
-    return "\n".join(reversed(kept))
-
-
 def _by(size: int, things: Sequence[tuple[str, str]]) -> Iterable[Sequence[tuple[str, str]]]:
     return (things[at : at + size] for at in range(0, len(things), size))
-
-
-def _read_on(reference: str) -> str:
-    return f"Read the whole with: intake-bot show {reference}"

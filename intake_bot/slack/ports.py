@@ -30,6 +30,12 @@ class SlackSettings:
     readers: frozenset[str] = frozenset()
     signing_secret: str = field(default="", repr=False)
     """Set for HTTP; empty for Socket Mode."""
+    show_content: bool = True
+    """False: a desk without content. Nothing of a case but its codes is sent to Slack, and no words are asked for there."""
+    thread_notes: bool = False
+    """What an officer types under a card becomes a note on its case."""
+    address: str = ""
+    """Where people write where no content is taken in Slack."""
     http_host: str = "127.0.0.1"
     http_port: int = 3000
 
@@ -85,8 +91,8 @@ class Ports(Protocol):
         """Keep ``payload``, about a case, for good (committed and synced) under ``key``; False where it was kept before."""
         ...
 
-    async def open_case(self, case_id: str, actor: Actor) -> CaseView | None:
-        """The case with its content, its opening by ``actor`` audited; None where there is none."""
+    async def open_case(self, case_id: str, actor: Actor, page: int = 1) -> CaseView | None:
+        """The case with its content, the opening of this page of it by ``actor`` audited; None where there is none."""
         ...
 
     async def card(self, case_id: str, actor: Actor) -> CaseCard | None:
@@ -95,6 +101,14 @@ class Ports(Protocol):
 
     async def case_called(self, reference: str, actor: Actor) -> str | None:
         """The id of the case of that reference; None where there is none for ``actor``."""
+        ...
+
+    async def case_of_card(self, channel: str, ts: str, actor: Actor) -> str | None:
+        """The id of the case whose card stands there; None where there is none for ``actor``."""
+        ...
+
+    async def heard_until(self) -> datetime | None:
+        """Until when all that was said in Slack is known to be kept; None where that was never so."""
         ...
 
     async def writing(self, case_id: str, actor: Actor) -> Writing | None:

@@ -43,6 +43,9 @@ class Casework:
     view: CaseView | None = field(default_factory=cases.view)
     time: datetime = datetime(2026, 11, 27, 17, 0, tzinfo=UTC)
     called: dict[str, str] = field(default_factory=dict)
+    card_at: dict[tuple[str, str], str] = field(default_factory=dict)
+    heard: datetime | None = None
+    said: dict[str, bytes] = field(default_factory=dict)
     letters: Writing = field(default_factory=lambda: LETTERS)
 
     async def accept(self, key: str, payload: bytes, case_id: str) -> bool:
@@ -55,8 +58,8 @@ class Casework:
         self.happened.append(("accepted", key, new))
         return new
 
-    async def open_case(self, case_id: str, actor: Actor) -> CaseView | None:
-        self.happened.append(("opened", case_id, str(actor)))
+    async def open_case(self, case_id: str, actor: Actor, page: int = 1) -> CaseView | None:
+        self.happened.append(("opened", case_id, str(actor)) + ((page,) if page > 1 else ()))
         await asyncio.sleep(self.open_seconds)
         if self.open_raises is not None:
             raise self.open_raises
@@ -68,6 +71,12 @@ class Casework:
     async def case_called(self, reference: str, actor: Actor) -> str | None:
         return self.called.get(reference)
 
+    async def case_of_card(self, channel: str, ts: str, actor: Actor) -> str | None:
+        return self.card_at.get((channel, ts))
+
+    async def heard_until(self) -> datetime | None:
+        return self.heard
+
     async def writing(self, case_id: str, actor: Actor) -> Writing | None:
         self.happened.append(("writing", case_id, str(actor)))
         return self.letters
@@ -78,6 +87,11 @@ class Casework:
     async def figures(self, actor: Actor) -> list[tuple[str, list[str]]]:
         self.happened.append(("figures", str(actor)))
         return [("1 to 27 November 2026", ["7 contacts were received."])]
+
+    async def talk(self, key: str, payload: bytes) -> bool:
+        new = key not in self.said
+        self.said[key] = payload
+        return new
 
     async def refuse(self, actor: Actor, what: str) -> None:
         self.happened.append(("refused", str(actor), what))

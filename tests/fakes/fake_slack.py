@@ -111,6 +111,10 @@ class Channel:
     members: set[str] = field(default_factory=set)
     messages: list[Json] = field(default_factory=list)
 
+    @property
+    def kind(self) -> str:
+        return "im" if self.is_im else "private_channel" if self.is_private else "public_channel"
+
     def find(self, ts: str) -> Json:
         for message in self.messages:
             if message["ts"] == ts:
@@ -327,6 +331,12 @@ class FakeSlack:
         room.messages.append(said)
         kind = "im" if room.is_im else "group" if room.is_private else "channel"
         return await self.event(said | {"channel": channel, "channel_type": kind, "event_ts": said["ts"]})
+
+    def say(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> str:
+        """Type a message of which the app never hears: Slack gave up sending it. Its ts."""
+        said = {"type": "message", "user": user, "text": text, "ts": self._ts(), "team": TEAM}
+        self.channels[channel].messages.append(said if thread_ts is None else said | {"thread_ts": thread_ts})
+        return str(said["ts"])
 
     async def event(self, event: Json) -> Delivery:
         """Send an event. Unacknowledged it comes again, in a new envelope, under the same event_id."""
@@ -598,9 +608,29 @@ class FakeSlack:
         facts = {k: getattr(channel, k) for k in ("id", "name", "is_private", "is_archived", "is_ext_shared", "is_im")}
         return {"channel": facts | {"is_member": BOT_USER in channel.members, "is_channel": not channel.is_im}}
 
+    def _conversations_list(self, a: Json) -> Json:
+        kinds = set(str(a.get("types") or "public_channel").split(","))
+        if kinds - {"public_channel", "private_channel", "mpim", "im"}:
+            raise ApiError("invalid_types")
+        found = [room for room in self.channels.values() if BOT_USER in room.members and room.kind in kinds]
+        start, limit = int(a.get("cursor") or 0), min(int(a.get("limit") or 100), 999)
+        more = start + limit < len(found)
+        return {
+            "channels": [{"id": room.id, "is_im": room.is_im} for room in found[start : start + limit]],
+            "response_metadata": {"next_cursor": str(start + limit) if more else ""},
+        }
+
     def _conversations_history(self, a: Json) -> Json:
         channel = self._readable(a)
-        return self._page([m for m in channel.messages if m.get("thread_ts", m["ts"]) == m["ts"]], a)
+        replies: dict[str, list[str]] = defaultdict(list)
+        for message in channel.messages:
+            if message.get("thread_ts", message["ts"]) != message["ts"]:
+                replies[message["thread_ts"]].append(message["ts"])
+        page = self._page([m for m in channel.messages if m.get("thread_ts", m["ts"]) == m["ts"]], a)
+        for message in page["messages"]:
+            if under := replies.get(message["ts"]):
+                message |= {"thread_ts": message["ts"], "reply_count": len(under), "latest_reply": under[-1]}
+        return page
 
     def _conversations_replies(self, a: Json) -> Json:
         channel = self._readable(a)
@@ -854,6 +884,7 @@ CONTROLS = frozenset(
         "slash",
         "shortcut",
         "message",
+        "say",
         "event",
         "messages",
         "ephemerals",

@@ -66,7 +66,7 @@ def full_card(**changes: Any) -> CaseCard:
             "remarks": tuple(Remark),
             "messages": 7,
             "no_names": True,
-            "restricted": True,
+            "restricted": False,
         }
         | changes
     )

@@ -82,3 +82,8 @@ def test_a_secret_is_in_no_repr_and_in_no_complaint(tmp_path: Path) -> None:
     with pytest.raises(SettingsProblem) as caught:
         load(file(tmp_path, f"[mail.relay]\nhost = 'r.example'\nstarttls = false\npassword = '{SECRET}'\n"), {})
     assert SECRET not in str(caught.value)
+
+
+def test_a_desk_without_content_takes_no_notes_from_threads() -> None:
+    with pytest.raises(SettingsProblem, match="thread_notes takes content in Slack"):
+        load(None, {"INTAKE_BOT_SLACK_THREAD_NOTES": "true", "INTAKE_BOT_SLACK_SHOW_CONTENT": "false"})

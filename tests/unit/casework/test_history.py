@@ -11,7 +11,8 @@ from intake_bot.casework.history import _ACTS, sentence
 
 SOURCES = Path(__file__).parents[3] / "intake_bot"
 ON_THE_SERVICE_S_OWN_CHAIN = {
-    "message_unfiled", "parked", "replayed", "refused", "keys_rotated", "recovery_key_given", "searched", "backed_up",
+    "message_unfiled", "parked", "parked_seen",
+    "replayed", "refused", "keys_rotated", "recovery_key_given", "searched", "backed_up",
     "restored", "purge_reviewed", "unfiled_purged", "senders_imported", "report_made", "tracker_imported",
     "figures_exported", "figures_seen", "rota_changed",
 }  # fmt: skip

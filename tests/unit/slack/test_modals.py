@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -43,6 +44,13 @@ def kinds(value):
         found = {value["type"]} if value.get("type") in ("mrkdwn", "plain_text") else set()
         return found.union(*map(kinds, value.values()))
     return set().union(*map(kinds, value)) if isinstance(value, list) else set()
+
+
+def all_pages(view):
+    """Every page of a view."""
+    pages = [view_modal(view, LONDON)]
+    count = re.search(r"Page 1 of (\d+)", words(pages[0]))
+    return pages + [view_modal(view, LONDON, number) for number in range(2, int(count[1]) + 1 if count else 1)]
 
 
 class TestView:
@@ -98,7 +106,8 @@ class TestView:
         assert hostile in words(modal), "it is shown as it was written"
 
     @pytest.mark.parametrize("unit", ["word ", "x", "\U0001f600", "\x00", '"', "é\n"])
-    def test_100_kb_in_every_place_fit(self, unit):
+    @pytest.mark.parametrize("page", [1, 10_000])
+    def test_100_kb_in_every_place_fit(self, unit, page):
         long = unit * (100_000 // len(unit))
         evidence = tuple(
             Evidence(at, at + 3, long[at : at + 3], long, Polarity.FOR) for at in range(0, len(long) - 3, 50)
@@ -115,7 +124,7 @@ class TestView:
                         machine_sent=long,
                         is_evidence_text=number == 0,
                     )
-                    for number in range(30)
+                    for number in range(3)
                 ),
                 suggestion=cases.suggestion(long, evidence=evidence, reason=long, engine=long),
                 decision=cases.decision_view(long),
@@ -124,31 +133,50 @@ class TestView:
                 card=cases.card(reference=long),
             ),
             LONDON,
+            page,
         )
         assert view_problems(modal) == []
 
-    def test_a_long_text_is_cut_with_a_word_on_how_to_read_on(self):
-        long = "The coach spoke to the team again. " * 6000
-        modal = view_modal(cases.view(messages=(cases.message(text=long, full_text=long),), suggestion=None), LONDON)
-        shown = words(modal)
-        assert "more characters. Read the whole with: intake-bot show LADO-26-7QK3M" in shown
-        assert shown.count("The coach spoke") > 2500, "most of what a view can hold is used"
+    def test_a_long_text_goes_on_from_page_to_page_without_a_word_lost(self):
+        long = "".join(f"{number} The coach spoke to the team again. " for number in range(6000))
+        view = cases.view(messages=(cases.message(text=long, full_text=long),), suggestion=None)
+        pages = all_pages(view)
+        assert len(pages) > 5
+        for number, modal in enumerate(pages, 1):
+            assert view_problems(modal) == []
+            assert f"Page {number} of {len(pages)}" in words(modal)
+            ends = [block for block in modal["blocks"] if block["type"] == "rich_text"][
+                -2 if number < len(pages) else -1
+            ]
+            assert ends["elements"][-1]["elements"][-1]["text"][-1] in " .\n", "a word's end"
+            buttons = [element["action_id"] for element in modal["blocks"][-1]["elements"]]
+            assert buttons == [
+                *(["view_previous"] if number > 1 else []),
+                *(["view_next"] if number < len(pages) else []),
+            ]
+        shown = "".join(re.sub(r"Page \d+ of \d+\n", "", words(modal)) for modal in pages)
+        assert long in shown
+        assert shown.count("The coach spoke to the team again.") == 6000
+        assert len(json.dumps(pages[1])) > 12_000, "a page is filled"
 
-    def test_a_long_message_leaves_room_for_the_short_ones(self):
-        long = cases.message(id="1", text="Long words. " * 30_000)
-        short = cases.message(id="2", text="A short second message.", is_evidence_text=False)
-        assert "A short second message." in words(
-            view_modal(cases.view(messages=(long, short), suggestion=None), LONDON)
-        )
+    def test_a_page_that_is_not_there_is_the_nearest(self):
+        view = cases.view()
+        assert view_modal(view, LONDON, 0) == view_modal(view, LONDON, 1) == view_modal(view, LONDON, 99)
+        assert "Page" not in words(view_modal(view, LONDON))
 
-    def test_of_many_messages_the_first_read_and_the_newest_are_shown(self):
+    def test_every_message_is_on_some_page_under_its_heading(self):
         several = tuple(
-            cases.message(id=str(number), text=f"Message number {number}.", is_evidence_text=number == 3)
-            for number in range(40)
+            cases.message(
+                id=str(number), text=f"Message number {number}. {'Words. ' * 400}", is_evidence_text=number == 3
+            )
+            for number in range(20)
         )
-        shown = words(view_modal(cases.view(messages=several, suggestion=None), LONDON))
-        assert [number for number in range(40) if f"Message number {number}." in shown] == [3, *range(29, 40)]
-        assert "12 of 40. Read the whole with: intake-bot show" in shown
+        pages = all_pages(cases.view(messages=several, suggestion=None))
+        shown = "".join(words(modal) for modal in pages)
+        assert [number for number in range(20) if f"Message number {number}." in shown] == list(range(20))
+        for modal in pages:
+            # The last two are the page's number and its buttons.
+            assert modal["blocks"][-3]["type"] != "header"
 
     def test_what_joined_is_shown_with_its_own_evidence(self):
         text = "He grabbed her arm again."
