@@ -70,10 +70,10 @@ class PostgresCluster:
             self._port = probe.getsockname()[1]
         data = self._folder / "data"
         self._run("initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C")
-        options = (
+        self._options = (
             f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync={fsync}"
         )
-        self._run("pg_ctl", "-D", data, "-l", self._folder / "log", "-o", options, "-w", "start")
+        self.resume()
         self._made = 0
 
     def new_database(self, like: str = "") -> str:
@@ -86,8 +86,17 @@ class PostgresCluster:
             connection.execute(f'CREATE DATABASE "{name}"{template}')
         return f"{server}/{name}"
 
+    def resume(self) -> None:
+        self._run(
+            "pg_ctl", "-D", self._folder / "data", "-l", self._folder / "log", "-o", self._options, "-w", "start"
+        )  # fmt: skip
+
+    def halt(self, how: str = "immediate") -> None:
+        """As pg_ctl's -m: ``immediate`` is as if the machine had died, ``fast`` sends everybody away first."""
+        self._run("pg_ctl", "-D", self._folder / "data", "-m", how, "-w", "stop")
+
     def stop(self) -> None:
-        self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "stop")
+        self.halt()
         # Thousands of databases are hundreds of thousands of files: nobody waits for their end.
         subprocess.run(["sh", "-c", 'rm -rf "$0" &', str(self._folder)], check=True, stdout=subprocess.DEVNULL)
 

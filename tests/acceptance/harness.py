@@ -119,12 +119,12 @@ class Service:
 
     running: ClassVar[set[Service]] = set()
 
-    def __init__(self, house: House, kill_at: str | None, environment: Mapping[str, str]) -> None:
+    def __init__(self, house: House, kill_at: str | None, environment: Mapping[str, str], *arguments: str) -> None:
         self.house = house
         program = [sys.executable, "-m", "intake_bot"] if kill_at is None else [sys.executable, str(KILLABLE), kill_at]
         self.began = time.monotonic()
         self.process = subprocess.Popen(
-            [*program, "serve", "--data", str(house.data)],
+            [*program, "serve", *arguments, "--data", str(house.data)],
             env=house.environment | environment,
             cwd=house.folder,
             stdout=subprocess.PIPE,
