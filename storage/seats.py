@@ -7,6 +7,8 @@ lives has that name. On SQLite one process serves, and has all seats.
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
@@ -35,18 +37,41 @@ class Seated:
 
 
 class Seat:
-    """One node's. Not safe for several threads at once."""
+    """One node's. Safe to use from several threads."""
 
     def __init__(self, database: Database, name: str, roles: str) -> None:
         """``roles`` is what the node does, in one word; the same name with other roles is another seat."""
         self._database, self._name, self._roles = database, name, roles
         self._connection: Connection | None = None
+        self._wanted = False
+        self._turn = threading.Lock()
 
     def take(self) -> bool:
         """Sit down; whether the name is this node's alone. Raises what the database raises."""
         if self._database.is_sqlite:
             return True
-        self.leave()
+        with self._turn:
+            self._wanted = True
+            return self._sit_down()
+
+    def keep(self) -> None:
+        """Sit down again where the connection was lost. Raises what the database raises."""
+        with self._turn:
+            if self._connection is not None:
+                try:
+                    self._connection.execute(text("SELECT 1"))
+                except SQLAlchemyError:
+                    self._stand_up()
+            if self._wanted and self._connection is None:
+                self._sit_down()
+
+    def leave(self) -> None:
+        with self._turn:
+            self._wanted = False
+            self._stand_up()
+
+    def _sit_down(self) -> bool:
+        self._stand_up()
         connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         # Not of the pool, which would lend it to others once it is closed.
         connection.detach()
@@ -59,23 +84,12 @@ class Seat:
         self._connection = connection
         return alone
 
-    def keep(self) -> None:
-        """Sit down again where the connection was lost. Raises what the database raises."""
-        if self._connection is not None:
-            try:
-                self._connection.execute(text("SELECT 1"))
-            except SQLAlchemyError:
-                self.leave()
-        if self._connection is None:
-            self.take()
-
-    def leave(self) -> None:
+    def _stand_up(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            try:
+            # Closing one that is lost already has nothing to say.
+            with suppress(SQLAlchemyError):
                 connection.close()
-            except SQLAlchemyError:
-                return
 
 
 def seated(database: Database) -> list[Seated]:

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -23,16 +24,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
+from sqlmodel import col, select
 
 from acceptance.harness import TO, House
 from conftest import PostgresCluster, postgres_binaries
 from intake_bot.casework import views
+from intake_bot.casework.plan import UNCLAIMED
 from soak.ledger import Ledger
 from soak.mails import CANARY, Composer, Mail
 from soak.own_postfix import free_port
 from soak.running import Look, Runner, killed_at_random, look
 from soak.servers import Relay, Sending, Server
 from storage.engine import Database, sqlite_url
+from storage.tables import Reminder
 
 LOOK_SECONDS = 5.0
 RECENT = 200
@@ -130,8 +134,11 @@ class Soak:
         await asyncio.gather(*sending, looking, return_exceptions=True)
         await asyncio.to_thread(self._look_once)
         broken = [] if settled else ["it has not settled"]
+        before = cpu_of_children()
         for runner in self._runners:
             broken += self._of_the_process(runner, await runner.stop())
+        # Of their last lives alone: without kills that is all.
+        self._marks["cpu of the nodes"] = cpu_of_children() - before
         ledger = Ledger(self._sent, self._sending, self._relay)
         broken += ledger.broken(self._house, flood_cards=FLOOD_CARDS, flood_acknowledgements=FLOOD_LETTERS)
         broken += self._verify()
@@ -212,8 +219,10 @@ class Soak:
     def _nothing_left(self) -> bool:
         if not self._looks or self._looks[-1].letters:
             return False
+        # Each case has one reminder that is due after a minute: the books are not opened while one is on its way.
+        coming = select(Reminder.id).where(col(Reminder.kind) == UNCLAIMED, col(Reminder.state) == "waiting").limit(1)
         with self._database.read() as session:
-            return not views.busy(session, now=datetime.now(UTC))
+            return session.exec(coming).first() is None and not views.busy(session, now=datetime.now(UTC))
 
     async def _look(self) -> None:
         said = 0.0
@@ -259,7 +268,7 @@ class Soak:
               f"{os.cpu_count()} cores, load average {os.getloadavg()[1]:.1f} at the end\n")  # fmt: skip
         for name, number in ledger.counts.items():
             print(f"  {name:36} {number:8}")
-        print(f"  {'SIGKILLs':36} {sum(runner.lives - 1 for runner in self._runners):8}")
+        print(f"  {'SIGKILLs':36} {self._kills():8}")
         print(f"  {'restarts of the database':36} {options.restarts:8}")
         print(f"  {'starts without the database':36} {sum(runner.again for runner in self._runners):8}")
         filed = [runner.filed() for runner in self._runners]
@@ -269,6 +278,13 @@ class Soak:
         seconds = sorted(self._sending.seconds)
         parts = [f"{seconds[int(len(seconds) * part)] * 1000:.1f}" for part in (0.5, 0.95, 0.99)]
         print(f"\n  dot to 250, ms: p50 {parts[0]}, p95 {parts[1]}, p99 {parts[2]}, most {seconds[-1] * 1000:.0f}")
+        if not self._kills():
+            each = len(self._sending.kept) / 1000
+            parts = {"the nodes": self._marks["cpu of the nodes"]}
+            if self._cluster is not None and not options.restarts:
+                self._database.dispose()
+                parts["PostgreSQL"] = self._cluster.cpu_seconds
+            print("  CPU ms for a message: " + ", ".join(f"{name} {spent / each:.1f}" for name, spent in parts.items()))
         starts = sorted(seconds for runner in self._runners for seconds in runner.starts)
         print(f"  from start to taking mail, s: median {statistics.median(starts):.2f}, most {starts[-1]:.2f}")
         print("  dealt with: " + ", ".join(f"{name} {rate:.1f}/s" for name, rate in self._rates().items()))
@@ -281,6 +297,9 @@ class Soak:
             print(f"BROKEN  {line}")
         print(f"{len(broken)} promises broken" if broken else "every promise held")
 
+    def _kills(self) -> int:
+        return sum(runner.lives - 1 for runner in self._runners)
+
     def _rates(self) -> dict[str, float]:
         """Arrivals dealt with a second, while they came under kills and afterwards."""
         taken, settled = self._marks["taken"], self._marks.get("settled", self._looks[-1].at)
@@ -291,6 +310,12 @@ class Soak:
             if len(looks) > 1:
                 found[name] = (looks[-1].done - looks[0].done) / (looks[-1].at - looks[0].at)
         return found
+
+
+def cpu_of_children() -> float:
+    """Seconds, of the children that have ended and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def line_of(seen: Look) -> str:
