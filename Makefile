@@ -62,7 +62,7 @@ bench-accept: $(VENV)/.installed
 # Debian's postfix and swaks, and root for the former: what is absent is skipped, with a word.
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --slow -m slow -n auto --dist loadfile
-	$(BIN)/python -m pytest tests/soak/through_postfix.py -rs
+	$(BIN)/python -m pytest tests/soak/through_postfix.py tests/soak/cut_line.py -rs
 	PYTHONPATH=tests $(BIN)/python -m soak.year
 	PYTHONPATH=tests $(BIN)/python -m soak.soak $(ARGS)
 

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
     from intake_bot.casework.acts import Act
     from intake_bot.house import House
+    from intake_bot.roles import Role
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 config_app = typer.Typer(no_args_is_help=True, help="The configuration.")
@@ -93,14 +94,29 @@ def main() -> None:
 
 
 @app.command()
-def serve(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
+def serve(
+    only: Annotated[
+        str | None,
+        typer.Option(
+            "--only",
+            metavar="ROLES",
+            help="One node of several: what it does, of mail,worker,clock,slack; default: all.",
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
     """Run the service until SIGTERM, which drains it and leaves nothing half-done."""
     # Until the service runs there is nothing to drain: a stop that comes so early ends with 0 all the same.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     print("intake-bot is starting ...", flush=True)
-    from intake_bot import logs
+    from intake_bot import logs, roles
     from intake_bot.terminal import PRINTING
 
+    try:
+        wanted = roles.parse(only) if only is not None else None
+    except ValueError as problem:
+        wrong(str(problem))
     listener = logs.set_up()
     # Whatever way it ends; a reader who does not read keeps nobody from ending.
     atexit.register(listener.stop)
@@ -108,7 +124,7 @@ def serve(config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
         opened_house(config, data, keys_ahead=SERVICE_KEYS_AHEAD) as house,
         asyncio.Runner(loop_factory=_loop_factory(house.settings.service.event_loop)) as runner,
     ):
-        runner.run(_serve(house))
+        runner.run(_serve(house, wanted))
     if any(thread.name == PRINTING for thread in threading.enumerate()):
         # It waits for a reader who has stopped reading, and Python's own end would wait with it. All is closed.
         listener.stop()
@@ -128,9 +144,10 @@ def _loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None
     return uvloop.new_event_loop
 
 
-async def _serve(house: House) -> None:
+async def _serve(house: House, wanted: frozenset[Role] | None) -> None:
     from rich.console import Console
 
+    from intake_bot.roles import ALL, Role, told
     from intake_bot.service import Service
     from intake_bot.settings import SettingsProblem
 
@@ -138,7 +155,7 @@ async def _serve(house: House) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        service = Service(house, console=Console())
+        service = Service(house, console=Console(), roles=wanted)
         await service.start()
     except SettingsProblem as problem:
         wrong(str(problem))
@@ -146,9 +163,13 @@ async def _serve(house: House) -> None:
         mail = house.settings.mail
         wrong(f"cannot listen on {mail.host}:{mail.port} ({fault.strerror or type(fault).__name__})")
     settings = house.settings
-    print(f"taking mail: {settings.mail.protocol} on {settings.mail.host}:{service.mail.port}", flush=True)
-    print(f"outgoing mail: {settings.mail.relay.host or house.outgoing_dir}", flush=True)
-    print(f"duty desk: {'Slack' if settings.slack.enabled else 'this terminal'}", flush=True)
+    if Role.MAIL in service.roles:
+        print(f"taking mail: {settings.mail.protocol} on {settings.mail.host}:{service.mail.port}", flush=True)
+    if Role.WORKER in service.roles:
+        print(f"outgoing mail: {settings.mail.relay.host or house.outgoing_dir}", flush=True)
+        print(f"duty desk: {'Slack' if settings.slack.enabled else 'this terminal'}", flush=True)
+    if service.roles != ALL:
+        print(f"this node does: {told(service.roles)}", flush=True)
     await stop.wait()
     _say("stopping: finishing what is in hand ...")
     await service.stop()

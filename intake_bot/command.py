@@ -40,12 +40,15 @@ CaseArgument = Annotated[str, typer.Argument(metavar="CASE", help="The case's re
 
 @contextmanager
 def opened_house(config: Path | None, data: Path, *, keys_ahead: int = 1) -> Iterator[House]:
-    from intake_bot.house import open_house
+    from intake_bot.house import DatabaseAway, open_house
     from intake_bot.settings import SettingsProblem
 
     settings = load_settings(config)
     try:
         house = open_house(settings, data, keys_ahead=keys_ahead)
+    except DatabaseAway as problem:
+        # No status that keeps a supervisor from starting it again.
+        failed(str(problem))
     except SettingsProblem as problem:
         wrong(str(problem))
     try:

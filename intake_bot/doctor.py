@@ -18,11 +18,13 @@ from intake_bot.house import House
 from intake_bot.mail.clients import LOOPBACK as LOOPBACK_NETWORKS
 from intake_bot.mail.clients import parse_networks
 from intake_bot.mail.tls import CertificateProblem, load
+from intake_bot.roles import ALL, Role, told
 from intake_bot.sandbox import SandboxFailed
 from intake_bot.service import SandboxTriager, make_relay_post, make_slack_settings
 from intake_bot.settings import LOOPBACK, Mail, SettingsProblem
 from storage import schema
 from storage.engine import Database
+from storage.seats import seated
 from storage.tables import SIMULATED, Meta
 
 Level = Literal["ok", "note", "bad"]
@@ -70,7 +72,38 @@ def _database(house: House) -> list[Finding]:
         findings.append(
             Finding("database", "note", "this record is a simulated year: take mail with another data folder")
         )
-    return [*findings, *_keys(house)]
+    return [*findings, *_nodes(house), *_keys(house)]
+
+
+def _nodes(house: House) -> list[Finding]:
+    """Who serves from this PostgreSQL now. Whether this configuration would be one of them is seen when it starts."""
+    roles = house.settings.service.roles
+    if house.database.is_sqlite:
+        if roles == ALL:
+            return []
+        return [
+            Finding("nodes", "bad", "service.only needs PostgreSQL (database.url): on SQLite one process does it all")
+        ]
+    nodes = seated(house.database)
+    if not nodes:
+        return [Finding("nodes", "note", "no node serves from this database now: intake-bot serve")]
+    findings = [Finding("nodes", "ok", "; ".join(f"{node.name} does {node.roles}" for node in nodes))]
+    done = {Role(role) for node in nodes for role in (ALL if node.roles == "all" else node.roles.split(","))}
+    missing = told(ALL - done - _optional(house))
+    if missing:
+        says = f"nobody does {missing}: start a node with intake-bot serve --only {missing}"
+        findings.append(Finding("nodes", "bad", says))
+    if len(set(nodes)) < len(nodes):
+        findings.append(
+            Finding(
+                "nodes", "bad", "two nodes have one name: give each a service.node of its own, and start them again"
+            )
+        )
+    return findings
+
+
+def _optional(house: House) -> frozenset[Role]:
+    return frozenset() if house.settings.slack.enabled else frozenset({Role.SLACK})
 
 
 def _keys(house: House) -> list[Finding]:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from intake_bot.casework.directory import DirectoryRules
 from intake_bot.casework.letters import Letterhead, LetterProblem, Letters
@@ -24,6 +24,10 @@ from storage.vault import Vault, WrongKey
 DATABASE_FILE = "intake.db"
 KEY_STORE = Path("keys") / "keystore.db"
 """In the data folder, but in a folder of its own: no backup of the content takes it along."""
+
+
+class DatabaseAway(SettingsProblem):
+    """The database does not answer: nothing is wrong with the settings, and starting again may do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,8 @@ def open_house(
     except OSError as fault:
         raise SettingsProblem(f"the data folder or the master key cannot be used ({fault.strerror})") from None
     except SQLAlchemyError as fault:
-        raise SettingsProblem(f"the database or the key store cannot be opened ({type(fault).__name__})") from None
+        kind = DatabaseAway if _is_away(database, fault) else SettingsProblem
+        raise kind(f"the database or the key store cannot be opened ({type(fault).__name__})") from None
     vault = Vault(store)
     try:
         practice = make_practice(settings, vault)
@@ -84,6 +89,17 @@ def open_house(
         database.dispose()
         raise SettingsProblem(f"the database cannot be opened ({type(fault).__name__})") from None
     return House(settings, data_dir, database, practice)
+
+
+def _is_away(database: Database, fault: SQLAlchemyError) -> bool:
+    """Whether a server does not answer; a wrong password or name says so in its answer, and stays wrong."""
+    return not database.is_sqlite and isinstance(fault, OperationalError) and _code_of(fault) is None
+
+
+def _code_of(fault: OperationalError) -> str | None:
+    """PostgreSQL's code where its server gave one, save that it is starting or stopping (class 57)."""
+    code = getattr(fault.orig, "sqlstate", None)
+    return None if code is None or str(code).startswith("57") else str(code)
 
 
 def open_database(settings: Settings, data_dir: Path) -> Database:

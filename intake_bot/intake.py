@@ -92,6 +92,8 @@ class IntakeWorker:
     name: str
     verifier: Verifier | None = None
     rules_alone_beyond: int = 100
+    dealt_with: Callable[[], None] | None = None
+    """Told of each arrival that this node has dealt with, whatever came of it."""
 
     async def step(self) -> bool:
         """Deal with the next arrival; False where there is none."""
@@ -107,6 +109,8 @@ class IntakeWorker:
         )
         for arrival in arrivals:
             await self._deal_with(arrival)
+            if self.dealt_with is not None:
+                self.dealt_with()
         return bool(arrivals)
 
     async def _deal_with(self, arrival: Arrival) -> None:

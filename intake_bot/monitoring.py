@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, func, select
 
 from intake_bot.casework.practice import TRIAGE
 from intake_bot.casework.vocabulary import CLOSED, DeadlineState, ReminderState, Status
+from intake_bot.roles import ALL, Role
 from storage.claims import PARKED
 from storage.engine import Database
 from storage.outbox import Via
@@ -101,6 +102,10 @@ class Times:
         def histogram(name: str, what: str) -> Histogram:
             return Histogram(f"intake_bot_{name}_seconds", what, buckets=_SECONDS, registry=self.registry)
 
+        self.dealt_with = Counter(
+            "intake_bot_dealt_with", "What this node has taken from the spool and dealt with", registry=self.registry
+        )
+        self.role = Gauge("intake_bot_role", "What this node does: 1", ["role"], registry=self.registry)
         self.accepted = histogram("accept", "From the end of a message's data to its 250")
         self.acknowledged = histogram("acknowledge", "From receipt to the acknowledgement handed to the relay")
         self.carded = histogram("card", "From receipt to the card on the desk")
@@ -174,7 +179,7 @@ def _gauges(session: Session, now: datetime, ping: datetime | None) -> Iterator[
 
 
 class Monitoring:
-    """The three pages, for whoever may reach the port. ``ready`` gives what is wrong, in fixed words; empty is well."""
+    """The three pages, for whoever may reach the port. ``working`` gives what is wrong, in fixed words; empty is well."""
 
     def __init__(
         self,
@@ -186,9 +191,13 @@ class Monitoring:
         now: Callable[[], datetime],
         ping: Callable[[], datetime | None],
         working: Callable[[], list[str]],
+        roles: Collection[Role] = ALL,
     ) -> None:
         self._database, self._times, self._now, self._working = database, times, now, working
         self._host, self.port = host, port
+        self._roles = [role.value for role in Role if role in roles]
+        for role in self._roles:
+            times.role.labels(role=role).set(1)
         times.registry.register(Rows(database, now, ping))
         self._runner: web.AppRunner | None = None
 
@@ -222,7 +231,8 @@ class Monitoring:
     async def _ready(self, _: web.Request) -> web.Response:
         """It can take mail, and what it took does not lie about: what a load balancer sends mail by."""
         wrong = [*self._working(), *await asyncio.to_thread(self._look)]
-        return web.json_response({"ready": not wrong, "wrong": wrong}, status=503 if wrong else 200)
+        answer = {"ready": not wrong, "wrong": wrong, "roles": self._roles}
+        return web.json_response(answer, status=503 if wrong else 200)
 
     def _look(self) -> list[str]:
         try:

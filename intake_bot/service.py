@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
 
 from intake_bot import backup_job, dataset_job
 from intake_bot.acceptance import Acceptance
@@ -35,6 +36,7 @@ from intake_bot.mail.server import Listening, MailServer
 from intake_bot.mail.tls import Certificate, CertificateProblem
 from intake_bot.mail.trust import Trust
 from intake_bot.monitoring import Monitoring, Times, waiting
+from intake_bot.roles import ALL, Role, told
 from intake_bot.sandbox import Sandbox, SandboxFailed
 from intake_bot.settings import Mail, Relay, Settings, SettingsProblem
 from intake_bot.terminal import TerminalDesk
@@ -43,6 +45,7 @@ from storage.backup_file import BackupProblem
 from storage.batches import batches
 from storage.claims import release_leases
 from storage.outbox import Via
+from storage.seats import Seat
 from storage.spool import Channel, Offer
 from storage.tables import LAST_SLACK_PING, SLACK_HEARD_UNTIL, Case, Meta
 from storage.verify import signing_key
@@ -65,6 +68,10 @@ BACKUP_PAUSE = timedelta(hours=1)
 FAULTY_BACKUP_PAUSE = timedelta(days=1)
 """The same where the record itself does not hold: that does not mend itself by the hour."""
 BACKUP_LOCK = 0x1A7A_B0A
+CLOCK_LOCK, HOUSE_LOCK = 0x1A7A_C10C, 0x1A7A_4053
+"""Among nodes, each look at the clocks and each keeping of the house is one node's: whichever comes first to it."""
+LOOK_AT_MOST = timedelta(minutes=10)
+"""A node that stands still in the middle of a look keeps the others from theirs for no longer."""
 STOP_SECONDS = 15.0
 """How long stopping waits for what is in hand; supervisors commonly send SIGKILL after 90 s, some after 30."""
 VERIFY_MEMORY_MIB = 1024
@@ -158,13 +165,30 @@ class SandboxTriager:
 
 
 class Service:
-    """A running intake-bot. ``clock`` gives aware UTC; only the demo gives one that it moves."""
+    """A running intake-bot. ``clock`` gives aware UTC; only the demo gives one that it moves.
 
-    def __init__(self, house: House, *, console: Console, clock: Clock = utc_now, desk: Desk | None = None) -> None:
+    ``roles`` is what this node does, where that is not what the settings say. Raises SettingsProblem.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        *,
+        console: Console,
+        clock: Clock = utc_now,
+        desk: Desk | None = None,
+        roles: frozenset[Role] | None = None,
+    ) -> None:
         self.house = house
         self.clock = clock
         settings = house.settings
-        self._name = settings.service.node or socket.gethostname()
+        self.roles = roles or settings.service.roles
+        _check_roles(house, self.roles)
+        name = settings.service.node or socket.gethostname()[:40]
+        does = "all" if self.roles == ALL else told(self.roles)
+        # Two units of one host that share the work are told apart by what they do.
+        self._name = name if self.roles == ALL else f"{name}/{does}"
+        self._seat = Seat(house.database, name, does)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self._intake_wake, self._mail_wake, self._desk_wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -173,7 +197,7 @@ class Service:
         self._signed_on: date | None = None
 
         self.slack: SlackConnection | SlackHttp | None = None
-        if desk is None and settings.slack.enabled:
+        if desk is None and settings.slack.enabled and Role.SLACK in self.roles:
             from intake_bot.slack.app import build_desk
             from intake_bot.slack.connection import SlackConnection
             from intake_bot.slack.http import SlackHttp
@@ -186,8 +210,9 @@ class Service:
         self.reader = SandboxReader(house)
         self.verifier = SandboxVerifier(settings.mail) if settings.mail.verify_senders else None
         self.triager = SandboxTriager(settings.triage.timeout_seconds) if settings.triage.enabled else None
-        self.mail = MailServer(_listening(house), self._accept_mail)
+        self.mail = MailServer(_listening(house, takes_mail=Role.MAIL in self.roles), self._accept_mail)
         lease = timedelta(seconds=settings.intake.lease_seconds)
+        self._times = Times()
         self._intake = IntakeWorker(
             database=house.database,
             practice=house.practice,
@@ -199,10 +224,13 @@ class Service:
             # A message may take its full time to read, to verify and then to triage.
             lease=lease
             + timedelta(
-                seconds=settings.intake.reading_timeout_seconds + VERIFY_SECONDS + settings.triage.timeout_seconds
+                seconds=settings.intake.reading_timeout_seconds
+                + (VERIFY_SECONDS if self.verifier is not None else 0)
+                + (settings.triage.timeout_seconds if self.triager is not None else 0)
             ),
             name=self._name,
             rules_alone_beyond=settings.triage.rules_alone_beyond,
+            dealt_with=self._times.dealt_with.inc,
         )
         self._catching_up = (
             CatchingUp(database=house.database, practice=house.practice, triager=self.triager, clock=clock)
@@ -210,7 +238,6 @@ class Service:
             else None
         )
         self._post = make_post(house)
-        self._times = Times()
         deliver = partial(
             DeliveryWorker,
             database=house.database,
@@ -225,11 +252,13 @@ class Service:
         )
         self._mail_out = deliver(via=Via.MAIL)
         self._desk_out = deliver(via=Via.DESK)
-        self._tickers = (
-            Ticker(self.sweep, seconds=settings.intake.tick_seconds),
-            Ticker(self.keep_house, seconds=settings.intake.tick_seconds),
-            Ticker(self._back_up, seconds=BACKUP_LOOK_SECONDS),
-        )
+        self._tickers = [Ticker(self._sign_of_life, seconds=settings.intake.tick_seconds)]
+        if Role.CLOCK in self.roles:
+            self._tickers += [
+                Ticker(self.sweep, seconds=settings.intake.tick_seconds),
+                Ticker(self.keep_house, seconds=settings.intake.tick_seconds),
+                Ticker(self._back_up, seconds=BACKUP_LOOK_SECONDS),
+            ]
         self.monitoring = (
             Monitoring(
                 house.database,
@@ -239,6 +268,7 @@ class Service:
                 now=clock,
                 ping=lambda: self.slack.last_ping if self.slack is not None else None,
                 working=self._wrong,
+                roles=self.roles,
             )
             if settings.monitoring.enabled
             else None
@@ -252,18 +282,13 @@ class Service:
     async def start(self) -> None:
         """Take mail first; everything slower starts behind it. Raises SettingsProblem or OSError."""
         self._take_lock()
-        with self.house.database.write() as session:
-            release_leases(session, worker=self._name, now=self.clock())
-        await self.mail.start()
-        await asyncio.to_thread(self._tidy)
-        self._tasks = [
-            asyncio.create_task(self._run(self._take_in, self._intake_wake, self._mail_wake, self._desk_wake)),
-            asyncio.create_task(self._run(self._mail_out.step, self._mail_wake)),
-            asyncio.create_task(self._run(self._desk_out.step, self._desk_wake)),
-        ]
-        self._tasks.append(asyncio.create_task(self._warm_reader()))
-        if self.triager is not None:
-            self.triager.warm()
+        self._sit_down()
+        if Role.MAIL in self.roles:
+            await self.mail.start()
+        if Role.CLOCK in self.roles:
+            await asyncio.to_thread(self._tidy)
+        if Role.WORKER in self.roles:
+            self._work()
         if self.slack is not None:
             await self.slack.start()
         for ticker in self._tickers:
@@ -274,6 +299,24 @@ class Service:
             except OSError as fault:
                 # Nobody's mail waits for somebody to look at it.
                 log.error("monitoring cannot listen: %s", fault.strerror or type(fault).__name__)
+
+    def _sit_down(self) -> None:
+        """Take back what was in hand when this node was last stopped, unless another that lives has its name."""
+        if self._seat.take():
+            with self.house.database.write() as session:
+                release_leases(session, worker=self._name, now=self.clock())
+        else:
+            log.error("another node has this one's name: give each a service.node of its own")
+
+    def _work(self) -> None:
+        self._tasks = [
+            asyncio.create_task(self._run(self._take_in, self._intake_wake, self._mail_wake, self._desk_wake)),
+            asyncio.create_task(self._run(self._mail_out.step, self._mail_wake)),
+            asyncio.create_task(self._run(self._desk_out.step, self._desk_wake)),
+            asyncio.create_task(self._warm_reader()),
+        ]
+        if self.triager is not None:
+            self.triager.warm()
 
     def _wrong(self) -> list[str]:
         """What of this process does not work, in fixed words."""
@@ -297,9 +340,10 @@ class Service:
         if self._tasks:
             _, hanging = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
             for task in hanging:
-                # A relay that says nothing: the row stays leased, and after the next start it is looked for first.
+                # A relay that says nothing: whoever takes the row next looks first whether it has arrived.
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.to_thread(self._hand_over)
         await self._post.close()
         await self.reader.sandbox.stop()
         if self.verifier is not None:
@@ -307,8 +351,17 @@ class Service:
         if self.triager is not None:
             await self.triager.stop()
         self._acceptance.close()
+        self._seat.leave()
         if self._lock_file is not None:
             os.close(self._lock_file)
+
+    def _hand_over(self) -> None:
+        """What was cut off is another node's at once. Without the database, it is when its lease has ended."""
+        try:
+            with self.house.database.write() as session:
+                release_leases(session, worker=self._name, now=self.clock())
+        except SQLAlchemyError:
+            log.error("what was in hand could not be handed over: it is taken up when its lease has ended")
 
     async def sweep(self) -> list[reminders.Sent]:
         """One look at the clocks: mark what is missed, put what is due in the outbox."""
@@ -326,14 +379,24 @@ class Service:
                     return
             await asyncio.sleep(0.02)
 
-    def _sweep(self) -> list[reminders.Sent]:
+    async def _sign_of_life(self) -> None:
+        await asyncio.to_thread(self._show_life)
+
+    def _show_life(self) -> None:
+        """Other processes (status, doctor) read from here who is there and when Slack was last heard of."""
+        # Whichever process destroys a key, no node opens anything with it from the next look on.
+        self.house.keys.forget_destroyed()
+        self._seat.keep()
         if self.slack is not None and self.slack.last_ping is not None:
-            # Other processes (status, doctor) read it from here.
             with self.house.database.write() as session:
                 session.merge(Meta(name=LAST_SLACK_PING, value=self.slack.last_ping.isoformat()))
                 if (heard := self.slack.heard_until) is not None:
                     session.merge(Meta(name=SLACK_HEARD_UNTIL, value=heard.isoformat()))
-        return sweep(self.house, now=self.clock())
+
+    def _sweep(self) -> list[reminders.Sent]:
+        # The rows' own locks and keys keep two nodes from sending one reminder twice: this spares all but one the looking.
+        with self.house.database.leadership(CLOCK_LOCK, at_most=LOOK_AT_MOST) as leads:
+            return sweep(self.house, now=self.clock()) if leads else []
 
     async def keep_house(self) -> None:
         """What nobody waits for. A backup disk that hangs, or a fault here, keeps no reminder from going out."""
@@ -341,11 +404,13 @@ class Service:
 
     def _keep_house(self) -> None:
         """Each by itself: nothing that is to be destroyed waits for figures, nor the audit for either."""
-        for step in (self._sign_heads, self._purge_due, self._destroy, self._tell_of_stuck, self._write_dataset):
-            try:
-                step()
-            except Exception:  # the next look tries it again
-                log.exception("a step of keeping house failed")
+        with self.house.database.leadership(HOUSE_LOCK, at_most=LOOK_AT_MOST) as leads:
+            steps = (self._sign_heads, self._purge_due, self._destroy, self._tell_of_stuck, self._write_dataset)
+            for step in steps if leads else ():
+                try:
+                    step()
+                except Exception:  # the next look tries it again
+                    log.exception("a step of keeping house failed")
 
     def _destroy(self) -> None:
         # Also forgets what other processes have destroyed.
@@ -505,7 +570,9 @@ class Service:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
-            raise SettingsProblem("another intake-bot is serving from this data folder") from None
+            raise SettingsProblem(
+                "another intake-bot is serving from this data folder; several at once need one PostgreSQL (database.url)"
+            ) from None
         self._lock_file = descriptor
 
 
@@ -626,6 +693,16 @@ def make_relay_post(relay: Relay) -> RelayPost:
     )
 
 
+def _check_roles(house: House, roles: frozenset[Role]) -> None:
+    """Raises SettingsProblem where nodes of this kind cannot be."""
+    if house.database.is_sqlite and roles != ALL:
+        raise SettingsProblem(
+            "service.only (--only): several nodes need one PostgreSQL (database.url); on SQLite one process does everything"
+        )
+    if roles == {Role.SLACK} and not house.settings.slack.enabled:
+        raise SettingsProblem("service.only (--only): this node would have nothing to do: slack is not set")
+
+
 def _interpret(payload: bytes) -> Act:
     from intake_bot.slack.acts import interpret
 
@@ -642,8 +719,8 @@ def _certificate(mail: Mail) -> Certificate | None:
         raise SettingsProblem(f"mail.tls_certificate, mail.tls_key: {problem}") from None
 
 
-def _listening(house: House) -> Listening:
-    """Raises SettingsProblem where the certificate cannot be used."""
+def _listening(house: House, *, takes_mail: bool) -> Listening:
+    """Raises SettingsProblem where the certificate cannot be used; a node that takes no mail needs none."""
     mail = house.settings.mail
     return Listening(
         host=mail.host,
@@ -661,6 +738,6 @@ def _listening(house: House) -> Listening:
             connections_each=mail.client_connections,
             messages_per_minute=mail.client_messages_per_minute,
         ),
-        certificate=_certificate(mail),
+        certificate=_certificate(mail) if takes_mail else None,
         tls_required=mail.tls == "required",
     )

@@ -26,6 +26,7 @@ from intake_bot.casework.duty import Rule as RoutingRule
 from intake_bot.casework.plan import ReminderPlan
 from intake_bot.casework.targets import Rule
 from intake_bot.mail.clients import parse_networks
+from intake_bot.roles import ALL, Role, told
 
 PREFIX = "INTAKE_BOT_"
 MAX_LOCAL_PART = 45
@@ -59,7 +60,20 @@ class Service(_Section):
         "auto",
         description="auto: uvloop where it is installed, which takes mail in about twice as fast, else asyncio's own.",
     )
-    node: str = Field("", description="This node's name where several share a database; empty: the host's name.")
+    node: str = Field(
+        "",
+        max_length=40,
+        description="This node's name where several share a database; empty: the host's name.",
+    )
+    only: tuple[Role, ...] = Field(
+        (),
+        description=f"Where several nodes share a PostgreSQL: what this one does, of {told(ALL)}; empty: all of it.",
+    )
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """What this node does."""
+        return frozenset(self.only) or ALL
 
 
 class Office(_Section):
@@ -170,7 +184,7 @@ class Mail(_Section):
         ("127.0.0.0/8", "::1"),
         description="Mail servers of your own, which speak for many: the two limits on one client are not theirs.",
     )
-    max_connections: int = Field(200, ge=1, description="Connections at once; more get 421 and come again.")
+    max_connections: int = Field(500, ge=1, description="Connections at once; more get 421 and come again.")
     client_connections: int = Field(20, ge=1, description="The same, of one client (for IPv6: of one /64).")
     client_messages_per_minute: int = Field(
         60, ge=1, description="Messages of one client in a minute; more get 450 and come again."

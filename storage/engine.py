@@ -11,7 +11,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from sqlalchemy import (
     literal,
     make_url,
 )
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 from sqlmodel import Session
 
@@ -34,6 +36,10 @@ SQLITE_BUSY_SECONDS = 15
 LOG_BUSY_MS = 250
 WAL_TRIES, WAL_PAUSE_SECONDS = 100, 0.02
 POSTGRES_LOCK_TIMEOUT_MS = 15_000
+LOST_SECONDS = 15
+"""A PostgreSQL that is silent for so long on a line that may be cut is lost: mail is answered with 451, and comes again."""
+_KEEPALIVES = {"idle": LOST_SECONDS, "interval": 5, "count": 3}
+"""And a node is lost to PostgreSQL after twice that: what it had locked is free then. (Linux waits for two hours.)"""
 _READ_ONLY = "intake_bot_read_only"
 
 
@@ -79,20 +85,30 @@ class Database:
             yield session
 
     @contextmanager
-    def leadership(self, lock: int) -> Iterator[bool]:
-        """Whether this process alone holds ``lock`` (any number) among the nodes; on SQLite there is one anyway."""
+    def leadership(self, lock: int, *, at_most: timedelta | None = None) -> Iterator[bool]:
+        """Whether this process alone holds ``lock`` (any number) among the nodes; on SQLite there is one anyway.
+
+        Who dies gives it up by dying, who is cut off after half a minute. ``at_most``: who stands still gives it up after so
+        long (PostgreSQL 14 and newer), which is for what may be done by two at once without harm.
+        """
         if self.is_sqlite:
             yield True
             return
-        with self.engine.connect() as connection:
+        connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        # A connection of its own: wherever this ends, the lock ends with it, and no pool keeps either.
+        connection.detach()
+        try:
+            if at_most is not None and (connection.dialect.server_version_info or ()) >= (14,):
+                milliseconds = at_most // timedelta(milliseconds=1)
+                connection.exec_driver_sql(f"SET idle_session_timeout = {milliseconds:d}")
             leads = bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({lock:d})").scalar())
-            connection.commit()
-            try:
-                yield leads
-            finally:
-                if leads:
-                    connection.exec_driver_sql(f"SELECT pg_advisory_unlock({lock:d})")
-                    connection.commit()
+            yield leads
+        finally:
+            with suppress(SQLAlchemyError):
+                # Closing alone frees it too, but only when the server has noticed.
+                connection.exec_driver_sql("SELECT pg_advisory_unlock_all()")
+            with suppress(SQLAlchemyError):
+                connection.close()
 
     def among(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
         """Whether ``column`` is one of many values; for PostgreSQL one parameter, not one for each, which costs less."""
@@ -168,11 +184,16 @@ def _use_wal(cursor: sqlite3.Cursor) -> None:
 
 
 def _postgres_engine(url: str) -> Engine:
+    watched = " ".join(f"-c tcp_keepalives_{name}={value}" for name, value in _KEEPALIVES.items())
+    usual = {f"keepalives_{name}": value for name, value in _KEEPALIVES.items()}
+    usual |= {"connect_timeout": LOST_SECONDS, "tcp_user_timeout": LOST_SECONDS * 1000}
+    # Who sets one of these in the url knows the line better.
+    usual = {name: value for name, value in usual.items() if name not in make_url(url).query}
     engine = create_engine(
         url,
         hide_parameters=True,
         pool_pre_ping=True,
-        connect_args={"options": f"-c lock_timeout={POSTGRES_LOCK_TIMEOUT_MS} -c timezone=UTC"},
+        connect_args=usual | {"options": f"-c lock_timeout={POSTGRES_LOCK_TIMEOUT_MS} -c timezone=UTC {watched}"},
     )
 
     @event.listens_for(engine, "begin")

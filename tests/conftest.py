@@ -58,7 +58,8 @@ def _slow(step: Any) -> Any:
 class PostgresCluster:
     """A cluster of the tests' own, on a free loopback port, run by a user that is not root (PostgreSQL insists)."""
 
-    def __init__(self, bin_dir: Path, *, fsync: str = "off") -> None:
+    def __init__(self, bin_dir: Path, *, fsync: str = "off", also_at: str = "", also_for: str = "") -> None:
+        """``also_at`` is an address to listen at beside loopback, ``also_for`` the network that may come in by it."""
         self._bin = bin_dir
         self._folder = Path(tempfile.mkdtemp(prefix="intake-bot-pg-"))
         self._as_user: dict[str, object] = {}
@@ -70,10 +71,14 @@ class PostgresCluster:
             self._port = probe.getsockname()[1]
         data = self._folder / "data"
         self._run("initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C")
-        options = (
-            f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync={fsync}"
-        )
-        self._run("pg_ctl", "-D", data, "-l", self._folder / "log", "-o", options, "-w", "start")
+        if also_for:
+            with (data / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {also_for} trust\n")
+        listening = ",".join(filter(None, ("127.0.0.1", also_at)))
+        self._options = (
+            f"-p {self._port} -c listen_addresses={listening} -c unix_socket_directories={self._folder} -c fsync={fsync}"
+        )  # fmt: skip
+        self.resume()
         self._made = 0
 
     def new_database(self, like: str = "") -> str:
@@ -86,8 +91,24 @@ class PostgresCluster:
             connection.execute(f'CREATE DATABASE "{name}"{template}')
         return f"{server}/{name}"
 
+    def resume(self) -> None:
+        self._run(
+            "pg_ctl", "-D", self._folder / "data", "-l", self._folder / "log", "-o", self._options, "-w", "start"
+        )  # fmt: skip
+
+    def halt(self, how: str = "immediate") -> None:
+        """As pg_ctl's -m: ``immediate`` is as if the machine had died, ``fast`` sends everybody away first."""
+        self._run("pg_ctl", "-D", self._folder / "data", "-m", how, "-w", "stop")
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all its processes that have ended, and of the one that has started them, since the last start (Linux)."""
+        pid = (self._folder / "data" / "postmaster.pid").read_text().split()[0]
+        spent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]
+        return sum(map(int, spent)) / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
-        self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "stop")
+        self.halt()
         # Thousands of databases are hundreds of thousands of files: nobody waits for their end.
         subprocess.run(["sh", "-c", 'rm -rf "$0" &', str(self._folder)], check=True, stdout=subprocess.DEVNULL)
 

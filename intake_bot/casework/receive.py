@@ -41,6 +41,7 @@ from storage.ids import REFERENCE_ALPHABET, REFERENCE_LENGTH, new_id
 from storage.outbox import Kind, Via
 from storage.spool import Outcome
 from storage.tables import Case, Link, Message, Outgoing, Participant, SuggestionRow
+from storage.turns import take_turn
 from storage.vault import Place
 from triage.facts import adult_names
 from triage.names import Name, of_words
@@ -277,6 +278,9 @@ def _open_case(
     case_id: str,
     now: datetime,
 ) -> Filed:
+    # Another node may be at work for the same sender: how much one is answered and shown is counted below.
+    people = {incoming.answer_to and practice.address_key(incoming.answer_to), _sender_key(practice, incoming)}
+    take_turn(session, {key for key in people if key})
     remarks = [*placement.remarks, *_remarks(incoming, suggestion)]
     # An address that failed authentication may be anybody's, and names nobody.
     sender = None if incoming.sender_trust == "fail" else incoming.sender

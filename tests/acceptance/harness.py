@@ -11,7 +11,7 @@ import smtplib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -89,8 +89,9 @@ class House:
     def show_here(self, reference: str) -> dict[str, Any]:
         return dict(json.loads(self.run_here("show", reference, "--json")))
 
-    def serve(self, *, kill_at: str | None = None, **environment: str) -> Service:
-        return Service(self, kill_at, environment)
+    def serve(self, *, kill_at: str | None = None, within: Sequence[str] = (), **environment: str) -> Service:
+        """``within`` is a command that runs another, before it."""
+        return Service(self, kill_at, environment, within=within)
 
     @contextmanager
     def inside(self) -> Iterator[tuple[OpenHouse, Session]]:
@@ -119,12 +120,19 @@ class Service:
 
     running: ClassVar[set[Service]] = set()
 
-    def __init__(self, house: House, kill_at: str | None, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        house: House,
+        kill_at: str | None,
+        environment: Mapping[str, str],
+        *arguments: str,
+        within: Sequence[str] = (),
+    ) -> None:
         self.house = house
         program = [sys.executable, "-m", "intake_bot"] if kill_at is None else [sys.executable, str(KILLABLE), kill_at]
         self.began = time.monotonic()
         self.process = subprocess.Popen(
-            [*program, "serve", "--data", str(house.data)],
+            [*within, *program, "serve", *arguments, "--data", str(house.data)],
             env=house.environment | environment,
             cwd=house.folder,
             stdout=subprocess.PIPE,

@@ -17,12 +17,13 @@ from sqlmodel import select
 
 from acceptance.harness import mail
 from conftest import FRIDAY_1640
+from intake_bot import roles
 from intake_bot import service as service_module
 from intake_bot.casework.desk import Actor
 from intake_bot.house import House, open_house
 from intake_bot.mail.server import Listening, MailServer
 from intake_bot.service import Service, tick
-from intake_bot.settings import load
+from intake_bot.settings import SettingsProblem, load
 from storage.tables import Case, Outgoing, Reminder
 
 SETTINGS = {
@@ -68,6 +69,8 @@ async def test_stopping_does_not_wait_for_a_relay_that_says_nothing(
         while not leased():
             await asyncio.sleep(0)
         await service.stop()
+    # What was cut off is another node's at once, which looks first whether it has arrived.
+    assert not leased()
     opened.close()
 
 
@@ -91,6 +94,15 @@ async def test_a_tick_as_at_another_time_touches_nobody_s_lease_and_postpones_no
         notice = session.exec(select(Outgoing).where(Outgoing.key == sent[0].key)).one()
         assert (notice.state, notice.sent_at) == ("done", FRIDAY_1640)
     opened.close()
+
+
+def test_on_sqlite_one_process_does_everything(tmp_path: Path) -> None:
+    opened = house(tmp_path)
+    with pytest.raises(SettingsProblem, match="PostgreSQL"):
+        Service(opened, console=Console(file=io.StringIO()), roles=roles.parse("mail, worker"))
+    opened.close()
+    with pytest.raises(ValueError, match="mail,worker,clock,slack"):
+        roles.parse("mail,post")
 
 
 async def test_a_name_with_brackets_is_no_markup(tmp_path: Path) -> None:

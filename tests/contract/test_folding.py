@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,7 +15,7 @@ from contract.test_casework import AMINA, Desk
 from intake_bot.casework.acts import Claim
 from intake_bot.casework.desk import Notice, NoticeKind
 from intake_bot.casework.practice import Practice
-from intake_bot.casework.receive import Filed
+from intake_bot.casework.receive import Filed, Incoming
 from storage import outbox
 from storage.engine import Database
 from storage.outbox import Kind, Via
@@ -75,3 +76,22 @@ def test_a_forger_s_flood_folds_no_card_of_the_sender_whose_name_it_bears(desk: 
     for _ in range(5):
         desk.opened(sender_trust="fail")
     assert not folded(desk, desk.opened(sender_trust="pass"))
+
+
+def test_several_nodes_at_once_count_what_comes_from_one_sender_together(desk: Desk) -> None:
+    node = Desk(desk.database, replace(desk.practice, acknowledgements_per_address=3))
+    arrivals = [node.incoming() for _ in range(6)]
+    barrier = threading.Barrier(len(arrivals))
+
+    def work(incoming: Incoming) -> None:
+        barrier.wait()
+        node.file(incoming)
+
+    threads = [threading.Thread(target=work, args=(incoming,)) for incoming in arrivals]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    letters = desk.count(Outgoing, col(Outgoing.kind) == Kind.ACKNOWLEDGEMENT)
+    assert (desk.count(Case), cards(desk)) == (6, 2)
+    assert letters == 3

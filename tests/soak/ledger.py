@@ -13,10 +13,10 @@ from intake_bot.casework.vocabulary import Remark
 from soak.mails import Kind, Letter, Mail
 from soak.servers import Relay, Sending
 from storage.outbox import Kind as Outbound
-from storage.tables import Case, Deadline, Message, Outgoing, Raw, Reminder, Spooled
+from storage.tables import AuditEntry, Case, Deadline, Message, Outgoing, Raw, Reminder, Spooled
 
 OPENING = (Kind.NEW, Kind.FLOOD)
-REMINDERS_OF_A_CASE = 3
+REMINDERS_OF_A_CASE = 4
 
 
 class Ledger:
@@ -38,6 +38,7 @@ class Ledger:
                 *self._once(),
                 *self._in_their_cases(),
                 *self._letters(),
+                *self._reminded(),
                 *self._flood(flood_cards, flood_acknowledgements),
                 *self._at_rest(),
             ]
@@ -133,6 +134,18 @@ class Ledger:
                 yield f"the relay was given {len(taken)} letters for {mail.message_id}"
             yield from self._addressed(mail, taken)
         yield from (f"a letter holds words of the message: {mail_id}" for mail_id in self._relay.raw_with)
+
+    def _reminded(self) -> Iterator[str]:
+        """What was due is one notice, which went out, and one act on the record; what is not due is neither."""
+        sent = {one.id for one in self._session.exec(select(Reminder).where(col(Reminder.state) != "waiting")).all()}
+        notices = self._session.exec(select(Outgoing).where(col(Outgoing.key).startswith("reminder:"))).all()
+        noticed = Counter(notice.key.partition(":")[2] for notice in notices if notice.state == "done")
+        acts = self._session.exec(select(AuditEntry).where(col(AuditEntry.act) == "reminder_sent")).all()
+        recorded = Counter(act.detail["reminder"] for act in acts)
+        for name, found in (("notices", noticed), ("acts on the record", recorded)):
+            if found != Counter(sent):
+                yield f"{found.total()} {name} of {len(sent)} reminders that were due"
+        self.counts["reminders sent"] = len(sent)
 
     @staticmethod
     def _addressed(mail: Mail, taken: list[Letter]) -> Iterator[str]:

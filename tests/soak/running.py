@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,8 @@ class Runner:
         self.lives = 0
         self.starts: list[float] = []
         self.orphans: set[int] = set()
+        self.again = 0
+        """Starts that came to nothing because the database was away; a supervisor tries again, and so does this."""
         self.ended: list[int] = []
         """Exit statuses where nobody had killed it."""
 
@@ -60,21 +63,33 @@ class Runner:
 
     async def start(self, *, wait: bool = True) -> None:
         began = time.monotonic()
-        with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "intake_bot", "serve", "--data", str(self._house.data),
-                env=self._house.environment, cwd=self._house.folder, stdout=log, stderr=log,
-            )  # fmt: skip
+        await self._launch()
         self.lives += 1
         while wait:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self._port)) == 0:
                     break
+            assert self._process is not None
+            if self._process.returncode == 1 and time.monotonic() < began + START_SECONDS:
+                self.again += 1
+                await asyncio.sleep(1)
+                await self._launch()
             if self._process.returncode is not None or time.monotonic() > began + START_SECONDS:
                 raise RuntimeError(f"the service does not start: see {self.log}")
             await asyncio.sleep(0.02)
         if wait:
             self.starts.append(time.monotonic() - began)
+
+    def filed(self) -> int:
+        """How many messages this node has filed, in all its lives: its share of the work."""
+        return self.log.read_bytes().count(b" filed ")
+
+    async def _launch(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "intake_bot", "serve", "--data", str(self._house.data),
+                env=self._house.environment, cwd=self._house.folder, stdout=log, stderr=log,
+            )  # fmt: skip
 
     async def kill(self) -> None:
         """SIGKILL: nothing is said and nothing finished."""
@@ -99,19 +114,21 @@ class Runner:
             if _command(pid) == command:
                 self.orphans.add(pid)
 
-    async def killed_at_random(self, chance: random.Random, least: float, most: float) -> None:
-        """For ever: now and then while it is starting, else after it has run for a while."""
-        while True:
-            await asyncio.sleep(chance.uniform(least, most))
-            await self.kill()
-            if chance.random() < 0.15:
-                await self.start(wait=False)
-                await asyncio.sleep(chance.uniform(0.1, 2.0))
-                await self.kill()
-            await self.start()
+
+async def killed_at_random(runners: Sequence[Runner], chance: random.Random, least: float, most: float) -> None:
+    """For ever, one of them: now and then while it is starting, else after it has run for a while."""
+    while True:
+        await asyncio.sleep(chance.uniform(least, most))
+        runner = chance.choice(runners)
+        await runner.kill()
+        if chance.random() < 0.15:
+            await runner.start(wait=False)
+            await asyncio.sleep(chance.uniform(0.1, 2.0))
+            await runner.kill()
+        await runner.start()
 
 
-def look(database: Database, *, began: float, without_250: int, pid: int | None) -> Look:
+def look(database: Database, *, began: float, without_250: int, pids: Sequence[int]) -> Look:
     with database.read() as session:
         states = Counter(dict(session.exec(select(Spooled.state, func.count()).group_by(col(Spooled.state))).all()))
         letters = session.exec(
@@ -126,8 +143,8 @@ def look(database: Database, *, began: float, without_250: int, pid: int | None)
         done=states["done"],
         parked=states["parked"],
         letters=letters,
-        service=memory(pid) if pid else 0.0,
-        children=sum(map(memory, children_of(pid))) if pid else 0.0,
+        service=sum(map(memory, pids)),
+        children=sum(memory(child) for pid in pids for child in children_of(pid)),
     )
 
 

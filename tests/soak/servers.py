@@ -8,6 +8,7 @@ import random
 import re
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from email.parser import BytesHeaderParser
 from email.utils import parseaddr
 
@@ -36,8 +37,9 @@ class Sending:
 class Server:
     """A mail server: takes a 250 for an answer and nothing else, keeps what has none, and comes again."""
 
-    def __init__(self, port: int, sending: Sending, chance: random.Random) -> None:
-        self._port = port
+    def __init__(self, ports: Sequence[int], sending: Sending, chance: random.Random) -> None:
+        """``ports`` are those of all nodes: as with MX records of one preference, any of them will do."""
+        self._ports = ports
         self._sending = sending
         self._chance = chance
         self._queue: asyncio.Queue[Mail] = asyncio.Queue()
@@ -53,7 +55,7 @@ class Server:
             connection = None
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
-                    connection = await _Connection.to(self._port)
+                    connection = await _Connection.to(self._chance.choice(self._ports))
                 for _ in range(MESSAGES_A_CONNECTION):
                     await self._send(connection, mail)
                     mail = None
