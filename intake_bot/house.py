@@ -129,7 +129,7 @@ def open_key_database(settings: Settings, data_dir: Path) -> Database:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         url = sqlite_url(path)
     try:
-        return Database(url, secure_delete=True)
+        return Database(url)
     except (ValueError, SQLAlchemyError):
         raise SettingsProblem("keys.store: must begin with sqlite:/// or postgresql://") from None
 
