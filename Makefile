@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-accept fuzz soak wheel lock clean
+.PHONY: help demo test check format bench bench-accept fuzz soak wheel lock sbom audit clean
 
 help:
 	@echo "make demo    install into .venv and watch the whole story, on this machine alone"
@@ -14,6 +14,8 @@ help:
 	@echo "make bench-accept  how fast mail is accepted, beside Postfix (which must be installed) and a server that keeps nothing"
 	@echo "make soak    the rest of the long rows of kills; mail through a real Postfix and from swaks; a simulated year; then ten minutes of mail under SIGKILLs"
 	@echo "make wheel   build the wheel, and try it in an environment of its own outside the checkout"
+	@echo "make sbom    the bill of materials of what is installed (CycloneDX), into build/"
+	@echo "make audit   ask PyPI for known vulnerabilities of what is locked; says so where it cannot be asked"
 	@echo "make bench   times from the dot to 250, acknowledgement and card; memory; the record at 100,000 cases"
 
 # A stamp holds the lock file's install, so that the second run starts at once.
@@ -44,6 +46,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python .ci/supply.py licences
 
 bench: $(VENV)/.installed
 	$(BIN)/python bench/intake.py
@@ -80,6 +83,19 @@ wheel: $(VENV)/.installed-dev
 	cd $(WHEEL)/elsewhere && ../env/bin/intake-bot demo
 	cd $(WHEEL)/elsewhere && ../env/bin/python -m pytest tests/acceptance/test_main_job.py tests/acceptance/test_demo.py tests/acceptance/test_advice.py \
 	  tests/contract/test_migrations.py tests/contract/test_figures.py tests/unit/mail $(ARGS)
+
+sbom: $(VENV)/.installed-dev
+	$(BIN)/python .ci/supply.py sbom build/sbom.cdx.json
+
+# In an environment of its own, and not in the lock: it is no part of us. Whether it asked about every package is looked into.
+AUDIT := build/audit
+audit: $(VENV)/.installed-dev
+	$(PYTHON) -m venv $(AUDIT)
+	-$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	rm -f $(AUDIT)/report.json
+	-$(AUDIT)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off \
+	  --format json --output $(AUDIT)/report.json 2>/dev/null
+	@$(BIN)/python .ci/supply.py audited $(AUDIT)/report.json
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -47,9 +47,7 @@ def main() -> None:
         path = Path(folder)
         database = Database(f"sqlite:///{path / 'bench.db'}")
         schema.upgrade(database)
-        keys = KeyStore(
-            Database(f"sqlite:///{path / 'keys.db'}", secure_delete=True), FixedSource("0f" * 32), ahead=256
-        )
+        keys = KeyStore(Database(f"sqlite:///{path / 'keys.db'}"), FixedSource("0f" * 32), ahead=256)
         keys.open()
         practice = make_practice(Settings(), Vault(keys))
         ids = fill_cases(database)

@@ -16,7 +16,7 @@ from intake_bot.casework.letters import Letterhead, LetterProblem, Letters
 from intake_bot.casework.practice import AdviceRules, ChaserRules, DigestRules, FeedbackRules, Practice, RetentionRules
 from intake_bot.mail.addresses import is_plain
 from intake_bot.settings import LOOPBACK, Settings, SettingsProblem
-from storage import backup, keys, keystore, schema
+from storage import backup, faults, keys, keystore, schema
 from storage.engine import Database, sqlite_url
 from storage.keystore import KeyStore
 from storage.vault import Vault, WrongKey
@@ -75,7 +75,7 @@ def open_house(
         raise SettingsProblem(f"the data folder or the master key cannot be used ({fault.strerror})") from None
     except SQLAlchemyError as fault:
         kind = DatabaseAway if _is_away(database, fault) else SettingsProblem
-        raise kind(f"the database or the key store cannot be opened ({type(fault).__name__})") from None
+        raise kind(f"the database or the key store cannot be opened ({faults.in_words(fault)})") from None
     vault = Vault(store)
     try:
         practice = make_practice(settings, vault)
@@ -87,7 +87,7 @@ def open_house(
         raise SettingsProblem(str(problem)) from None
     except SQLAlchemyError as fault:
         database.dispose()
-        raise SettingsProblem(f"the database cannot be opened ({type(fault).__name__})") from None
+        raise SettingsProblem(f"the database cannot be opened ({faults.in_words(fault)})") from None
     return House(settings, data_dir, database, practice)
 
 
@@ -145,7 +145,7 @@ def open_key_database(settings: Settings, data_dir: Path) -> Database:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         url = sqlite_url(path)
     try:
-        return Database(url, secure_delete=True)
+        return Database(url)
     except (ValueError, SQLAlchemyError):
         raise SettingsProblem("keys.store: must begin with sqlite:/// or postgresql://") from None
 

@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -24,6 +25,7 @@ from intake_bot.casework.acts import Act
 from intake_bot.casework.desk import Desk, Notice, NoticeKind
 from intake_bot.catching_up import CatchingUp
 from intake_bot.clock import Ticker
+from intake_bot.clock_watch import ClockWatch
 from intake_bot.delivery import DeliveryWorker
 from intake_bot.desk_ports import DeskPorts
 from intake_bot.house import House
@@ -32,7 +34,7 @@ from intake_bot.mail.addresses import without_tag
 from intake_bot.mail.clients import ClientRules, is_within, parse_networks
 from intake_bot.mail.outgoing import FolderPost, Post, RelayAddress, RelayPost, verified_tls
 from intake_bot.mail.reading import Reading
-from intake_bot.mail.server import Listening, MailServer
+from intake_bot.mail.server import Listening, MailServer, NoRoom
 from intake_bot.mail.tls import Certificate, CertificateProblem
 from intake_bot.mail.trust import Trust
 from intake_bot.monitoring import Monitoring, Times, waiting
@@ -43,7 +45,8 @@ from intake_bot.terminal import TerminalDesk
 from storage import audit, outbox, shredding
 from storage.backup_file import BackupProblem
 from storage.batches import batches
-from storage.claims import release_leases
+from storage.claims import bring_back, release_leases
+from storage.faults import is_out_of_room
 from storage.outbox import Via
 from storage.seats import Seat
 from storage.spool import Channel, Offer
@@ -255,7 +258,7 @@ class Service:
         self._tickers = [Ticker(self._sign_of_life, seconds=settings.intake.tick_seconds)]
         if Role.CLOCK in self.roles:
             self._tickers += [
-                Ticker(self.sweep, seconds=settings.intake.tick_seconds),
+                Ticker(self._sweep_unless_in_doubt, seconds=settings.intake.tick_seconds),
                 Ticker(self.keep_house, seconds=settings.intake.tick_seconds),
                 Ticker(self._back_up, seconds=BACKUP_LOOK_SECONDS),
             ]
@@ -273,6 +276,7 @@ class Service:
             if settings.monitoring.enabled
             else None
         )
+        self._clock_watch = ClockWatch(clock, time.monotonic)
         self._stuck: frozenset[str] = frozenset()
         self._no_backup_before: datetime | None = None
         self._untidied: str | None = None
@@ -283,6 +287,10 @@ class Service:
         """Take mail first; everything slower starts behind it. Raises SettingsProblem or OSError."""
         self._take_lock()
         self._sit_down()
+        with self.house.database.read() as session:
+            signed = audit.latest_signed(session)
+        if signed is not None:
+            self._clock_watch.compare(signed.at)
         if Role.MAIL in self.roles:
             await self.mail.start()
         if Role.CLOCK in self.roles:
@@ -369,6 +377,13 @@ class Service:
         self._desk_wake.set()
         return sent
 
+    async def _sweep_unless_in_doubt(self) -> None:
+        moved = self._clock_watch.look()
+        if moved is not None:
+            log.warning("the clock moved by %d s beyond the time that passed: reminders wait", moved.total_seconds())
+        if self._clock_watch.may_remind():
+            await self.sweep()
+
     async def settle(self) -> None:
         """Wait until everything accepted is dealt with and everything due is delivered."""
         while True:
@@ -405,12 +420,24 @@ class Service:
     def _keep_house(self) -> None:
         """Each by itself: nothing that is to be destroyed waits for figures, nor the audit for either."""
         with self.house.database.leadership(HOUSE_LOCK, at_most=LOOK_AT_MOST) as leads:
-            steps = (self._sign_heads, self._purge_due, self._destroy, self._tell_of_stuck, self._write_dataset)
+            steps = (
+                self._bring_back,
+                self._sign_heads,
+                self._purge_due,
+                self._destroy,
+                self._tell_of_stuck,
+                self._write_dataset,
+            )
             for step in steps if leads else ():
                 try:
                     step()
                 except Exception:  # the next look tries it again
                     log.exception("a step of keeping house failed")
+
+    def _bring_back(self) -> None:
+        count = bring_back(self.house.database, now=self.clock())
+        if count:
+            log.warning("the clock ran ahead: %d waiting things are brought back to now", count)
 
     def _destroy(self) -> None:
         # Also forgets what other processes have destroyed.
@@ -504,7 +531,9 @@ class Service:
             log.error("a backup is not proven: %s", "; ".join([outcome.problem or "", *outcome.faults[:5]]).strip("; "))
 
     def _purge_due(self) -> None:
-        """Only where the setting for purging without a manager's word is on."""
+        """Only where the setting for purging without a manager's word is on, and while there is no doubt about the clock."""
+        if not self._clock_watch.may_destroy():
+            return
         while self.house.settings.retention.unattended_purge:
             with self.house.database.write() as session:
                 purged = retention.purge_due(session, self.house.practice, now=self.clock())
@@ -523,8 +552,13 @@ class Service:
         return await self._acceptance.accept(offer) is not None
 
     async def _accept_mail(self, raw: bytes, envelope: dict[str, Any]) -> str:
-        with self._times.accepted.time():
-            identity = await self._acceptance.accept(Offer(Channel.EMAIL, raw, envelope, self.clock()))
+        try:
+            with self._times.accepted.time():
+                identity = await self._acceptance.accept(Offer(Channel.EMAIL, raw, envelope, self.clock()))
+        except Exception as fault:
+            if is_out_of_room(fault):
+                raise NoRoom from fault
+            raise
         assert identity is not None  # noqa: S101 (only a known key gives None)
         return identity
 

@@ -14,11 +14,14 @@ from typing import TypeVar
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
+from storage.engine import Database
 from storage.tables import Outgoing, Spooled
 
 Row = TypeVar("Row", Spooled, Outgoing)
 
 WAITING, LEASED, DONE, PARKED, CANCELLED = "waiting", "leased", "done", "parked", "cancelled"
+FURTHEST = timedelta(hours=6)
+"""No lease, retry or wait is as long: what is to be taken later than this was put there by a clock that ran ahead."""
 
 
 def claim(
@@ -63,4 +66,18 @@ def release_leases(session: Session, *, worker: str, now: datetime) -> int:
             .values(state=WAITING, lease_by=None, available_at=now)
         )
         count += result.rowcount
+    return count
+
+
+def bring_back(database: Database, *, now: datetime) -> int:
+    """Make free what a clock that ran ahead has put beyond :data:`FURTHEST`, which would lie there unseen; how many rows."""
+    count = 0
+    for table in (Spooled, Outgoing):
+        beyond = col(table.available_at) > now + FURTHEST
+        with database.read() as session:
+            if session.exec(select(table.id).where(beyond).limit(1)).first() is None:
+                continue
+        with database.write() as session:
+            brought = update(table).where(beyond).values(state=WAITING, lease_by=None, available_at=now)
+            count += session.connection().execute(brought).rowcount
     return count

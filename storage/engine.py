@@ -46,14 +46,11 @@ _READ_ONLY = "intake_bot_read_only"
 class Database:
     """Sessions on one database. Safe to use from several threads; each session belongs to one."""
 
-    def __init__(self, url: str, *, secure_delete: bool = False) -> None:
-        """``url`` is ``sqlite:///PATH`` or ``postgresql://...``. Nothing is opened until the first session.
-
-        ``secure_delete``: SQLite overwrites with zeros what it deletes.
-        """
+    def __init__(self, url: str) -> None:
+        """``url`` is ``sqlite:///PATH`` or ``postgresql://...``. Nothing is opened until the first session."""
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            self.engine = _sqlite_engine(url, secure_delete=secure_delete)
+            self.engine = _sqlite_engine(url)
         elif parsed.get_backend_name() == "postgresql":
             self.engine = _postgres_engine(parsed.set(drivername="postgresql+psycopg").render_as_string(False))
         else:
@@ -142,7 +139,7 @@ def memory_url() -> str:
     return f"sqlite:///file:{secrets.token_hex(8)}?mode=memory&cache=shared&uri=true"
 
 
-def _sqlite_engine(url: str, *, secure_delete: bool) -> Engine:
+def _sqlite_engine(url: str) -> Engine:
     engine = create_engine(
         url,
         # An error's text would carry the parameters, and they are content.
@@ -160,8 +157,8 @@ def _sqlite_engine(url: str, *, secure_delete: bool) -> Engine:
         _use_wal(cursor)
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
-        if secure_delete:
-            cursor.execute("PRAGMA secure_delete=ON")
+        # Keys and keyed hashes are no ciphertext: what is deleted must not lie about in freed space.
+        cursor.execute("PRAGMA secure_delete=ON")
         cursor.close()
 
     @event.listens_for(engine, "begin")

@@ -57,10 +57,6 @@ def shred(session: Session, vault: Vault, case: Case, *, now: datetime) -> int:
     """
     session.flush()
     connection = session.connection()
-    sqlite = connection.dialect.name == "sqlite"
-    if sqlite:
-        # The keyed hashes are no ciphertext: they must not lie about in freed pages.
-        connection.exec_driver_sql("PRAGMA secure_delete=ON")
     keys = _keys_of_words(session, vault, case) | _destroy_arrivals(session, vault, [case.id])
     _order(session, case.id, keys - {"", vault.keys.service_key}, now=now)
 
@@ -88,8 +84,6 @@ def shred(session: Session, vault: Vault, case: Case, *, now: datetime) -> int:
         )
     )
     _empty_letters(session, vault, case.id)
-    if sqlite:
-        connection.exec_driver_sql("PRAGMA secure_delete=OFF")
     # What the session remembers of these rows is no longer so.
     session.expire_all()
 

@@ -191,7 +191,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def vault(tmp_path: Path) -> Iterator[Vault]:
-    keys = KeyStore(Database(f"sqlite:///{tmp_path / 'keys.db'}", secure_delete=True), FixedSource("0f" * 32), ahead=16)
+    keys = KeyStore(Database(f"sqlite:///{tmp_path / 'keys.db'}"), FixedSource("0f" * 32), ahead=16)
     keys.open()
     yield Vault(keys)
     keys.database.dispose()

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 GREETING = "intake-bot"
 FAULT = "451 4.3.0 Not kept: a fault on our side. Please try again later"
+NO_ROOM = "452 4.3.1 Not kept: no room on our side. Please try again later"
 UNKNOWN_RECIPIENT = "550 5.1.1 No such mailbox here"
 TOO_MANY_RECIPIENTS = "452 4.5.3 Too many recipients: send the rest in another transaction"
 TOO_MANY_CONNECTIONS = "421 4.7.0 Too many connections: please try again later"
@@ -51,7 +52,12 @@ DATA_SECONDS = 3600.0
 """How long one message may take to come: every byte counts as a sign of life, so silence alone bounds nothing."""
 
 Accept = Callable[[bytes, dict[str, Any]], Awaitable[str]]
-"""Keeps raw bytes and what the envelope said; returns an id once they are committed and synced, or raises."""
+"""Keeps raw bytes and what the envelope said; returns an id once they are committed and synced, or raises: NoRoom where the
+disk is full, whatever it may be else."""
+
+
+class NoRoom(Exception):
+    """There is no room to keep a message (RFC 5321 section 4.2.2: 452 "insufficient system storage")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +435,9 @@ class _Handler:
         try:
             with server.waiting_for_us():
                 identity = await self._accept(bytes(raw), facts)
+        except NoRoom:
+            log.error("a message was not kept: the disk is full")
+            answer = NO_ROOM
         except Exception:  # whatever it was, the client must keep the message and come again
             log.exception("a message was not kept")
             answer = FAULT

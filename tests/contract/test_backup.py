@@ -70,7 +70,7 @@ def new_target(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Calla
             urls = [f"sqlite:///{tmp_path / f'{name}-{len(made)}.db'}" for name in ("content", "keys")]
         else:
             urls = [request.getfixturevalue("postgres").new_database()] * 2
-        keys = KeyStore(Database(urls[1], secure_delete=True), FixedSource(master))
+        keys = KeyStore(Database(urls[1]), FixedSource(master))
         made.append(Target(Database(urls[0]), keys))
         return made[-1]
 

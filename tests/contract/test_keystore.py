@@ -23,7 +23,7 @@ HERE = Place("messages", "01A", "content", "CASE1")
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[KeyStore]:
-    store = KeyStore(Database(database_url, secure_delete=True), FixedSource(OLD), ahead=4)
+    store = KeyStore(Database(database_url), FixedSource(OLD), ahead=4)
     store.open()
     yield store
     store.database.dispose()
@@ -118,7 +118,7 @@ def test_a_destroyed_key_opens_nothing_here_or_in_another_process(store: KeyStor
 
 
 def test_a_destroyed_key_is_in_no_file_of_the_store(tmp_path: Path) -> None:
-    store = KeyStore(Database(f"sqlite:///{tmp_path / 'keys.db'}", secure_delete=True), FixedSource(OLD))
+    store = KeyStore(Database(f"sqlite:///{tmp_path / 'keys.db'}"), FixedSource(OLD))
     store.open()
     key = store.new_key()
     with store.database.engine.connect() as connection:
@@ -177,7 +177,7 @@ def test_a_rotation_from_a_fixed_source_wraps_everything_anew(store: KeyStore) -
 def file_store(folder: Path) -> KeyStore:
     (folder / "data").mkdir(exist_ok=True)
     source = FileSource(folder / "master.key", data_dir=folder / "data")
-    store = KeyStore(Database(f"sqlite:///{folder / 'data' / 'keys.db'}", secure_delete=True), source, ahead=4)
+    store = KeyStore(Database(f"sqlite:///{folder / 'data' / 'keys.db'}"), source, ahead=4)
     store.open()
     return store
 

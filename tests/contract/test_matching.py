@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlmodel import col, func, select
 
 from contract.test_acts import WORDS, done, refused
@@ -70,6 +72,21 @@ def test_an_officer_s_word_is_surer_and_replaced_by_the_next(desk: Desk) -> None
     refused(desk, NameAdult(second, AMINA, "?"))
     with desk.database.read() as session:
         assert list(faults(session, desk.practice.vault)) == []
+
+
+def test_a_name_that_an_officer_takes_back_leaves_no_hash_in_the_file(desk: Desk, tmp_path: Path) -> None:
+    if not desk.database.is_sqlite:
+        pytest.skip("what PostgreSQL deletes stays until VACUUM: docs/adr/0005")
+    case_id = contact(desk)
+    done(desk, NameAdult(case_id, AMINA, "Anne Whitfield"))
+    with desk.database.read() as session:
+        before = {key.encode() for key in session.exec(select(SubjectKey.key)).all()}
+    done(desk, NameAdult(case_id, AMINA, "Peter Moss"))
+    assert desk.database.empty_log()
+    files = b"".join(path.read_bytes() for path in tmp_path.glob("test.db*"))
+    with desk.database.read() as session:
+        assert all(key.encode() in files for key in session.exec(select(SubjectKey.key)).all())
+    assert [key for key in before if key in files] == []
 
 
 def test_the_same_setting_makes_it_surer_and_four_in_ninety_days_are_a_flag(desk: Desk) -> None:

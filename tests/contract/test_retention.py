@@ -622,7 +622,7 @@ def copy_of(folder: Path, to: Path, stem: str) -> Path:
 
 
 def opened_copy(content: Path, keys: Path) -> tuple[Office, Vault]:
-    store = KeyStore(Database(f"sqlite:///{keys}", secure_delete=True), FixedSource("0f" * 32))
+    store = KeyStore(Database(f"sqlite:///{keys}"), FixedSource("0f" * 32))
     store.open()
     database = Database(f"sqlite:///{content}")
     return Office(database, None), Vault(store)  # type: ignore[arg-type]

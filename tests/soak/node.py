@@ -42,9 +42,7 @@ class Place:
     folder: Path
 
     def open(self) -> House:
-        keys = KeyStore(
-            Database(f"sqlite:///{self.folder / KEYS_FILE}", secure_delete=True), FixedSource("0f" * 32), ahead=64
-        )
+        keys = KeyStore(Database(f"sqlite:///{self.folder / KEYS_FILE}"), FixedSource("0f" * 32), ahead=64)
         keys.open()
         settings = Settings.model_validate({"mail": {"address": ADDRESS}})
         return House(settings, self.folder, Database(self.url), make_practice(settings, Vault(keys)))
