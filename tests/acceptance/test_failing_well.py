@@ -68,6 +68,7 @@ def test_a_full_disk_is_452_and_what_had_room_is_kept_whole(small_disk: Path, tm
     assert "account" not in service.stop()
 
 
+@pytest.mark.slow
 def test_sigterm_with_many_sending_keeps_what_it_answered_and_ends_in_time(tmp_path: Path) -> None:
     house = House(tmp_path, triage_enabled="false")
     service = house.serve().ready()

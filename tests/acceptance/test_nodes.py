@@ -88,6 +88,7 @@ def test_what_a_killed_node_had_in_hand_another_takes_over(tmp_path: Path, postg
     other.run_here("verify")
 
 
+@pytest.mark.slow
 def test_nodes_that_share_the_work_and_doctor_knows_what_nobody_does(tmp_path: Path, postgres: PostgresCluster) -> None:
     edge, inner = nodes(tmp_path, postgres.new_database(), "edge", "inner")
     taking = edge.serve(INTAKE_BOT_SERVICE_ONLY="mail").ready()

@@ -157,7 +157,7 @@ def test_a_kill_around_the_card_leaves_one_card(step: str, slack: SlackProcess, 
             "intake_bot.intake:IntakeWorker._act:after",
             "intake_bot.slack.desk:SlackDesk.update_card:after",
         ],
-        always={"storage.spool:accept:after", "intake_bot.casework.officer:perform:after"},
+        always={"intake_bot.casework.officer:perform:after"},
     ),
 )
 def test_a_kill_around_the_button_press_leaves_one_act(step: str, slack: SlackProcess, tmp_path: Path) -> None:
