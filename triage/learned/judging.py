@@ -33,6 +33,14 @@ FULL_TRUST_WORDS = 60
 _FOUND_BY_SHAPE = frozenset({MissingDatum.CHILD_NAME_OR_AGE, MissingDatum.REFERRER_CONTACT, MissingDatum.WORKPLACE})
 """Data whose shape the rules find more surely than the model does: what they found is not asked for."""
 
+_LACKED_BY_SHAPE = frozenset({MissingDatum.SUBJECT_NAME, MissingDatum.WORKPLACE, MissingDatum.DATE_OF_INCIDENT})
+"""Data whose lack the rules tell well: what they did not find is asked for, unless the model is sure that it is there."""
+SURE_IT_IS_THERE = 0.05
+
+_SEEN_BY_RULES = frozenset({Flag.ONLINE, Flag.DISABLED_CHILD, Flag.PARENT_COMPLAINT})
+"""Flags that the rules see where the model overlooks them, and mostly rightly: raised, unless it is sure of none."""
+SURE_THERE_IS_NONE = 0.03
+
 _Label = TypeVar("_Label")
 
 RULES_SURE = 0.75
@@ -104,8 +112,12 @@ def judge(
     flags = set(_over(FLAGS, logits["flags"], calibration.cuts["flags"]))
     if category is Category.PRIVATE_LIFE:
         flags.add(Flag.PRIVATE_LIFE)
-    if rules is not None and threshold in _CONCERNS:
-        flags |= URGENT_FLAGS & set(rules.flags)
+    if rules is not None:
+        seen = set(rules.flags)
+        could_be = {flag for flag, p in zip(FLAGS, sigmoid(logits["flags"]), strict=True) if p >= SURE_THERE_IS_NONE}
+        flags |= _SEEN_BY_RULES & could_be & seen
+        if threshold in _CONCERNS:
+            flags |= URGENT_FLAGS & seen
     criteria = _over(CRITERIA, logits["criteria"], calibration.cuts["criteria"])
     if not criteria and threshold is Threshold.MEETS:
         criteria = [CRITERIA[int(logits["criteria"].argmax())]]
@@ -142,8 +154,11 @@ def _spread(labels: Sequence[Category] | Sequence[Threshold], said: Category | T
 
 
 def _missing(logits: Floats, calibration: Calibration, rules: Verdict | None) -> list[MissingDatum]:
-    found = _FOUND_BY_SHAPE & rules.given if rules is not None else frozenset()
-    return [datum for datum in _over(DATA, logits, calibration.cuts["missing"]) if datum not in found]
+    lacking = set(_over(DATA, logits, calibration.cuts["missing"]))
+    if rules is not None:
+        could_lack = {datum for datum, p in zip(DATA, sigmoid(logits), strict=True) if float(p) >= SURE_IT_IS_THERE}
+        lacking = (lacking - (_FOUND_BY_SHAPE & rules.given)) | (_LACKED_BY_SHAPE & could_lack & set(rules.missing))
+    return [datum for datum in DATA if datum in lacking]
 
 
 def _over(labels: list[_Label], logits: Floats, cuts: tuple[float, ...]) -> list[_Label]:

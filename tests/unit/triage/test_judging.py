@@ -76,6 +76,22 @@ def test_the_rules_raise_and_never_lower() -> None:
     assert Flag.IMMEDIATE_DANGER not in judged(meets, QUIET).flags
 
 
+def test_the_rules_ask_for_a_name_that_they_do_not_find_unless_the_model_is_sure_of_it() -> None:
+    told = logits({Threshold.UNCLEAR: 0.99})
+    rules = replace(QUIET, missing=(MissingDatum.SUBJECT_NAME, MissingDatum.SUBJECT_ROLE), given=frozenset())
+    for surely, expected in ((-1.0, (MissingDatum.SUBJECT_NAME,)), (-5.0, ())):
+        told["missing"] = np.full(len(MissingDatum), surely, dtype=np.float32)
+        assert judge(told, CALIBRATION, rules).missing == expected
+
+
+def test_the_rules_raise_a_flag_that_the_model_overlooks_unless_it_is_sure() -> None:
+    told = logits({Threshold.NOT_LADO: 0.99})
+    rules = replace(QUIET, flags=(Flag.DISABLED_CHILD, Flag.MEDIA_INTEREST))
+    for likely, expected in ((-3.0, (Flag.DISABLED_CHILD,)), (-5.0, ())):
+        told["flags"] = np.full(len(Flag), likely, dtype=np.float32)
+        assert judge(told, CALIBRATION, rules).flags == expected
+
+
 def test_what_is_no_matter_asks_for_nothing() -> None:
     nothing = judged({Threshold.NOT_LADO: 0.99})
     assert nothing.missing == nothing.criteria == ()
