@@ -364,8 +364,14 @@ class Service:
             os.close(self._lock_file)
 
     def _hand_over(self) -> None:
-        """What was cut off is another node's at once. Without the database, it is when its lease has ended."""
+        """What was cut off is another node's at once. Without the database, it is when its lease has ended.
+
+        So it is without a seat of our own: what is leased under the name may be in the hand of the other that has it.
+        """
         try:
+            self._seat.keep()
+            if not self._seat.is_ours:
+                return
             with self.house.database.write() as session:
                 release_leases(session, worker=self._name, now=self.clock())
         except SQLAlchemyError:
