@@ -106,9 +106,10 @@ def newest_keys(folder: Path) -> Path | None:
     return found[-1][1] if found else None
 
 
-def scheduled(house: House, *, now: datetime, stopping: Stopping = never) -> Scheduled | None:
+def scheduled(house: House, *, now: datetime, may_destroy: bool = True, stopping: Stopping = never) -> Scheduled | None:
     """Take both backups, prove them, and prune; None where no folder is set. Blocks until then, or until ``stopping``.
 
+    Without ``may_destroy``, while there is doubt about ``now``, nothing is pruned.
     Nothing is raised for what can happen to a backup: it is in the outcome, and on the record.
     """
     folder, apart = house.settings.backup.folder, keys_folder(house.settings)
@@ -134,22 +135,23 @@ def scheduled(house: House, *, now: datetime, stopping: Stopping = never) -> Sch
         problem = str(fault)
     except SQLAlchemyError as fault:
         problem = f"the database failed ({type(fault).__name__})"
-    pruned, left = _prune(house.settings, folder, apart, now=now)
+    pruned, left = _prune(house.settings, folder, apart, now=now) if may_destroy else (0, None)
     outcome = Scheduled(content, keys, pruned, faults, problem, left)
     code = "proven" if outcome.proven else "not_proven" if content and keys else "failed"
     record(house, SYSTEM, content, keys, code=code, now=now)
     return outcome
 
 
-def tidy(house: House, *, now: datetime) -> str | None:
+def tidy(house: House, *, now: datetime, may_destroy: bool = True) -> str | None:
     """What must go whether a backup is due or not; what could not be deleted, and why, or None.
 
-    That is the scratch folder of a process that was killed, and each backup of the key store when its days are over. Not to
-    be called while a backup is being proven in the same data folder.
+    That is the scratch folder of a process that was killed, and each backup of the key store when its days are over: the
+    latter with ``may_destroy`` alone, without doubt about ``now``. Not to be called while a backup is being proven in the
+    same data folder.
     """
     problem = _clear_scratch(house.data_dir)
     apart = keys_folder(house.settings)
-    if apart is not None:
+    if apart is not None and may_destroy:
         problem = _delete(_outlived(house.settings, apart, now=now))[1] or problem
     return problem
 

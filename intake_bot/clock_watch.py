@@ -7,8 +7,12 @@ is destroyed unattended until the clock has run evenly for a day. Beyond that th
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+
+log = logging.getLogger(__name__)
 
 JUMP = timedelta(minutes=5)
 """What a time service that keeps the clock right, or a slow look, never comes to."""
@@ -18,22 +22,28 @@ AWAY = timedelta(days=7)
 
 
 class ClockWatch:
-    """Compares ``clock`` (aware UTC) with ``passed`` (seconds that only go on, whatever the clock is set to)."""
+    """Compares ``clock`` (aware UTC) with ``passed`` (seconds that only go on, whatever the clock is set to).
+
+    Whoever asks whether something may be done looks by asking. Safe to use from several threads.
+    """
 
     def __init__(self, clock: Callable[[], datetime], passed: Callable[[], float]) -> None:
         self._clock, self._passed = clock, passed
+        self._turn = threading.Lock()
         self._before = (clock(), passed())
         self._jumped_at: float | None = None
         self._doubted_at: float | None = None
 
     def look(self) -> timedelta | None:
         """How far the clock has moved since the last look beyond the time that passed; None where it ran evenly."""
-        now, passed = self._clock(), self._passed()
-        moved = now - self._before[0] - timedelta(seconds=passed - self._before[1])
-        self._before = (now, passed)
-        if abs(moved) < JUMP:
-            return None
-        self._jumped_at = self._doubted_at = passed
+        with self._turn:
+            now, passed = self._clock(), self._passed()
+            moved = now - self._before[0] - timedelta(seconds=passed - self._before[1])
+            self._before = (now, passed)
+            if abs(moved) < JUMP:
+                return None
+            self._jumped_at = self._doubted_at = passed
+        log.warning("the clock moved by %d s beyond the time that passed: reminders wait", moved.total_seconds())
         return moved
 
     def compare(self, last_at: datetime) -> None:
@@ -45,9 +55,11 @@ class ClockWatch:
             self._doubted_at = self._passed()
 
     def may_remind(self) -> bool:
+        self.look()
         return self._is_over(self._jumped_at, REMINDERS_WAIT)
 
     def may_destroy(self) -> bool:
+        self.look()
         return self._is_over(self._doubted_at, DESTRUCTION_WAITS)
 
     def _is_over(self, since: float | None, wait: timedelta) -> bool:

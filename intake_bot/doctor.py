@@ -84,11 +84,13 @@ def _nodes(house: House) -> list[Finding]:
         return [
             Finding("nodes", "bad", "service.only needs PostgreSQL (database.url): on SQLite one process does it all")
         ]
-    nodes = seated(house.database)
+    # Anybody may name a connection as ours are named.
+    words = {"all", *Role}
+    nodes = [node for node in seated(house.database) if words & set(node.roles.split(","))]
     if not nodes:
         return [Finding("nodes", "note", "no node serves from this database now: intake-bot serve")]
     findings = [Finding("nodes", "ok", "; ".join(f"{node.name} does {node.roles}" for node in nodes))]
-    done = {Role(role) for node in nodes for role in (ALL if node.roles == "all" else node.roles.split(","))}
+    done = {role for role in Role for node in nodes if {"all", role} & set(node.roles.split(","))}
     missing = told(ALL - done - _optional(house))
     if missing:
         says = f"nobody does {missing}: start a node with intake-bot serve --only {missing}"

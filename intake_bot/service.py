@@ -364,8 +364,14 @@ class Service:
             os.close(self._lock_file)
 
     def _hand_over(self) -> None:
-        """What was cut off is another node's at once. Without the database, it is when its lease has ended."""
+        """What was cut off is another node's at once. Without the database, it is when its lease has ended.
+
+        So it is without a seat of our own: what is leased under the name may be in the hand of the other that has it.
+        """
         try:
+            self._seat.keep()
+            if not self._seat.is_ours:
+                return
             with self.house.database.write() as session:
                 release_leases(session, worker=self._name, now=self.clock())
         except SQLAlchemyError:
@@ -378,9 +384,6 @@ class Service:
         return sent
 
     async def _sweep_unless_in_doubt(self) -> None:
-        moved = self._clock_watch.look()
-        if moved is not None:
-            log.warning("the clock moved by %d s beyond the time that passed: reminders wait", moved.total_seconds())
         if self._clock_watch.may_remind():
             await self.sweep()
 
@@ -495,10 +498,13 @@ class Service:
         self._signed_on = today
 
     async def _back_up(self) -> None:
-        """Take a backup when one is due: one node of several, and not again at once where it failed."""
+        """Take a backup when one is due: one node of several, and not again at once where it failed.
+
+        Not right after the clock has jumped: a backup has its time in its name, and is the newest until that time is past.
+        """
         now = self.clock()
         await asyncio.to_thread(self._tidy)
-        if not backup_job.due(self.house.settings, now=now):
+        if not self._clock_watch.may_remind() or not backup_job.due(self.house.settings, now=now):
             return
         if self._no_backup_before is not None and now < self._no_backup_before:
             return
@@ -507,17 +513,24 @@ class Service:
 
     def _tidy(self) -> None:
         """Old backups of keys, and what a killed process left, go in time; what cannot be deleted is said once."""
+        now = self.clock()
+        may_destroy = self._clock_watch.may_destroy()
         with self.house.database.leadership(BACKUP_LOCK) as leads:
             # Another node may be proving a backup in a data folder that both have.
-            untidied = backup_job.tidy(self.house, now=self.clock()) if leads else self._untidied
+            untidied = backup_job.tidy(self.house, now=now, may_destroy=may_destroy) if leads else self._untidied
         if untidied is not None and untidied != self._untidied:
             log.error("an old backup stays: %s", untidied)
         self._untidied = untidied
 
     def _back_up_alone(self, now: datetime) -> None:
         with self.house.database.leadership(BACKUP_LOCK) as leads:
-            stopping = self._give_up.is_set
-            outcome = backup_job.scheduled(self.house, now=now, stopping=stopping) if leads else None
+            outcome = (
+                backup_job.scheduled(
+                    self.house, now=now, may_destroy=self._clock_watch.may_destroy(), stopping=self._give_up.is_set
+                )
+                if leads
+                else None
+            )
         if outcome is None:
             return
         if outcome.faults:
@@ -532,12 +545,12 @@ class Service:
 
     def _purge_due(self) -> None:
         """Only where the setting for purging without a manager's word is on, and while there is no doubt about the clock."""
-        if not self._clock_watch.may_destroy():
-            return
-        while self.house.settings.retention.unattended_purge:
+        # Read once, and before the watch is asked: a jump after that is not in it, and one before it is seen.
+        now = self.clock()
+        while self.house.settings.retention.unattended_purge and self._clock_watch.may_destroy():
             with self.house.database.write() as session:
-                purged = retention.purge_due(session, self.house.practice, now=self.clock())
-                unfiled = retention.purge_unfiled(session, self.house.practice, now=self.clock())
+                purged = retention.purge_due(session, self.house.practice, now=now)
+                unfiled = retention.purge_unfiled(session, self.house.practice, now=now)
             if len(purged) < retention.BATCH and unfiled < retention.BATCH:
                 return
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import update
+from sqlalchemy import and_, or_, update
 from sqlmodel import Session, col, select
 
 from storage.engine import Database
@@ -21,7 +21,9 @@ Row = TypeVar("Row", Spooled, Outgoing)
 
 WAITING, LEASED, DONE, PARKED, CANCELLED = "waiting", "leased", "done", "parked", "cancelled"
 FURTHEST = timedelta(hours=6)
-"""No lease, retry or wait is as long: what is to be taken later than this was put there by a clock that ran ahead."""
+"""No retry waits as long: what was taken once and is to be taken again later than this was put there by a clock ahead."""
+AHEAD = timedelta(hours=1)
+"""Longer than the longest of our waits between tries, and than nodes' clocks differ."""
 
 
 def claim(
@@ -70,14 +72,23 @@ def release_leases(session: Session, *, worker: str, now: datetime) -> int:
 
 
 def bring_back(database: Database, *, now: datetime) -> int:
-    """Make free what a clock that ran ahead has put beyond :data:`FURTHEST`, which would lie there unseen; how many rows."""
+    """Make free what a clock that ran ahead has put so far off that it would lie there unseen; how many rows.
+
+    That is what came by that clock, and what was put back by it after a taking. What waits on purpose stays, as does what is
+    leased: a lease may be that of another node that lives.
+    """
     count = 0
-    for table in (Spooled, Outgoing):
-        beyond = col(table.available_at) > now + FURTHEST
+    for table, came_at in ((Spooled, col(Spooled.received_at)), (Outgoing, col(Outgoing.created_at))):
+        available_at = col(table.available_at)
+        came_ahead = and_(came_at > now + AHEAD, available_at >= came_at)
+        # Nothing is put off on purpose once it was taken, nor ever in the spool.
+        put_back = available_at > now + FURTHEST
+        if table is Outgoing:
+            put_back = and_(put_back, col(Outgoing.claims) > 0)
+        lost = and_(col(table.state) == WAITING, or_(came_ahead, put_back))
         with database.read() as session:
-            if session.exec(select(table.id).where(beyond).limit(1)).first() is None:
+            if session.exec(select(table.id).where(lost).limit(1)).first() is None:
                 continue
         with database.write() as session:
-            brought = update(table).where(beyond).values(state=WAITING, lease_by=None, available_at=now)
-            count += session.connection().execute(brought).rowcount
+            count += session.connection().execute(update(table).where(lost).values(available_at=now)).rowcount
     return count

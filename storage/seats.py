@@ -43,12 +43,18 @@ class Seat:
         """``roles`` is what the node does, in one word; the same name with other roles is another seat."""
         self._database, self._name, self._roles = database, name, roles
         self._connection: Connection | None = None
-        self._wanted = False
+        self._wanted = self._alone = False
         self._turn = threading.Lock()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the name was this node's alone when it last sat down."""
+        return self._alone
 
     def take(self) -> bool:
         """Sit down; whether the name is this node's alone. Raises what the database raises."""
         if self._database.is_sqlite:
+            self._alone = True
             return True
         with self._turn:
             self._wanted = True
@@ -72,6 +78,7 @@ class Seat:
 
     def _sit_down(self) -> bool:
         self._stand_up()
+        self._alone = False
         connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         # Not of the pool, which would lend it to others once it is closed.
         connection.detach()
@@ -81,7 +88,7 @@ class Seat:
         except SQLAlchemyError:
             connection.close()
             raise
-        self._connection = connection
+        self._connection, self._alone = connection, alone
         return alone
 
     def _stand_up(self) -> None:

@@ -24,13 +24,16 @@ from acceptance.harness import TO, mail
 from conftest import FRIDAY_1640
 from intake_bot import clock_watch
 from intake_bot.casework.desk import CaseCard, DeliveryFailed, Posted
+from intake_bot.casework.own_posts import ANSWER_STAYS
+from intake_bot.casework.retention import BATCH
 from intake_bot.clock_watch import ClockWatch
 from intake_bot.house import open_house
 from intake_bot.service import Service
 from intake_bot.settings import load
 from intake_bot.terminal import TerminalDesk
-from storage import audit, engine
+from storage import audit, engine, outbox
 from storage.claims import FURTHEST
+from storage.outbox import Kind, Via
 from storage.tables import Case, Outgoing, Raw, Reminder, Spooled
 
 Trouble = Callable[[engine.Database], AbstractContextManager[None]]
@@ -79,6 +82,15 @@ async def service(
     # A database that is held by another is waited for; the test has less patience.
     monkeypatch.setattr(engine, "SQLITE_BUSY_SECONDS", 0.3)
     monkeypatch.setattr(engine, "POSTGRES_LOCK_TIMEOUT_MS", 300)
+    service = ready(database_url, tmp_path, machine)
+    await service.start()
+    yield service
+    await service.stop()
+    service.house.close()
+
+
+def ready(database_url: str, tmp_path: Path, machine: Machine, **more: str) -> Service:
+    """A service on that machine, not started."""
     environ = {
         "INTAKE_BOT_MAIL_PORT": "0",
         "INTAKE_BOT_MAIL_ADDRESS": TO,
@@ -88,15 +100,12 @@ async def service(
         "INTAKE_BOT_RETENTION_UNATTENDED_PURGE": "true",
         "INTAKE_BOT_DATABASE_URL": database_url,
         "HOME": str(tmp_path / "home"),
-    }
+    } | more
     house = open_house(load(None, environ), tmp_path / "data", environ)
     desk = MovableDesk(Console(file=io.StringIO()), house.settings.office.zone)
     service = Service(house, console=desk.console, clock=machine.clock, desk=desk)
     service._clock_watch = ClockWatch(machine.clock, lambda: machine.passed)
-    await service.start()
-    yield service
-    await service.stop()
-    house.close()
+    return service
 
 
 async def send(service: Service, name: str, body: str = "A concern about a volunteer.") -> tuple[int, bytes]:
@@ -246,6 +255,31 @@ async def test_mail_from_a_clock_that_ran_ahead_is_dealt_with_when_it_is_set_rig
         assert row.available_at - machine.now < FURTHEST
 
 
+async def test_what_waits_on_purpose_is_not_brought_back(service: Service, machine: Machine) -> None:
+    later = {
+        Kind.FEEDBACK: machine.now + timedelta(days=2, hours=16),  # the next opening
+        Kind.ERASE: machine.now + ANSWER_STAYS,
+    }
+    with service.house.database.write() as session:
+        for kind, not_before in later.items():
+            outbox.put(
+                session,
+                service.house.practice.vault,
+                key=kind,
+                via=Via.MAIL,
+                kind=kind,
+                now=machine.now,
+                content={},
+                not_before=not_before,
+            )
+    await service.keep_house()
+    with service.house.database.read() as session:
+        rows = session.exec(select(Outgoing)).all()
+        assert {row.kind: (row.available_at, row.state, row.claims) for row in rows} == {
+            kind: (not_before, "waiting", 0) for kind, not_before in later.items()
+        }
+
+
 async def test_a_clock_that_jumps_ahead_for_a_minute_sends_no_reminder_and_one_that_stays_does(
     service: Service, machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -309,10 +343,28 @@ async def test_an_unattended_purge_asks_the_watch(
     monkeypatch.setattr(
         "intake_bot.service.retention.purge_due", lambda session, practice, *, now: asked.append(now) or []
     )
+    # Whichever part of the service looks at the clock first: none waits for another to have done so.
     machine.now += timedelta(days=400)
-    await service._sweep_unless_in_doubt()
     await service.keep_house()
     assert asked == []
     machine.wait(clock_watch.DESTRUCTION_WAITS)
     await service.keep_house()
     assert asked == [machine.now]
+
+
+@pytest.mark.parametrize(("jump", "batches"), [(timedelta(0), 3), (timedelta(days=400), 1)])
+async def test_an_unattended_purge_has_one_time_and_ends_when_the_clock_jumps(
+    jump: timedelta, batches: int, service: Service, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[datetime] = []
+
+    def purge_due(_session: Session, _practice: object, *, now: datetime) -> list[str]:
+        asked.append(now)
+        machine.wait(timedelta(seconds=1))
+        machine.now += jump
+        return ["CASE"] * (BATCH if len(asked) < 3 else 0)
+
+    monkeypatch.setattr("intake_bot.service.retention.purge_due", purge_due)
+    began = machine.now
+    await service.keep_house()
+    assert asked == [began] * batches

@@ -5,14 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from conftest import PostgresCluster
+from contract.test_failing_well import Machine, ready
+from intake_bot import doctor
+from storage import spool
 from storage.engine import Database
 from storage.seats import Seat, Seated, seated
+from storage.tables import Spooled
 
 LOCK = 0x7E57
 
@@ -95,6 +100,44 @@ def test_who_stands_still_gives_way(two: tuple[Database, Database]) -> None:
     with one.leadership(LOCK, at_most=timedelta(milliseconds=100)) as leads:
         assert leads
         assert until(leads_now)
+
+
+async def test_who_has_not_its_name_alone_gives_nothing_back_under_it(
+    tmp_path: Path, postgres: PostgresCluster
+) -> None:
+    machine = Machine()
+    service = ready(postgres.new_database(), tmp_path, machine, INTAKE_BOT_SERVICE_NODE="mx1")
+    house = service.house
+    first = Seat(house.database, "mx1", "all")
+    assert first.take()
+    (kept,) = spool.accept(
+        house.database, house.practice.vault, [spool.Offer(spool.Channel.EMAIL, b"in hand", {}, machine.now)]
+    )
+    spool.take(house.database, house.practice.vault, now=machine.now, lease=timedelta(hours=1), worker="mx1", limit=1)
+    await service.start()
+    await service.stop()
+    with house.database.read() as session:
+        row = session.get_one(Spooled, kept)
+        assert (row.state, row.lease_by, row.available_at) == ("leased", "mx1", machine.now + timedelta(hours=1))
+    first.leave()
+    house.close()
+
+
+def test_doctor_passes_over_connections_that_only_look_like_ours(tmp_path: Path, postgres: PostgresCluster) -> None:
+    service = ready(postgres.new_database(), tmp_path, Machine())
+    database = service.house.database
+    another, node = Seat(database, "report", "nightly"), Seat(database, "mx1", "mail,newer")
+    another.take()
+    assert [finding.level for finding in doctor._nodes(service.house)] == ["note"]
+    node.take()
+    says = [(finding.level, finding.says) for finding in doctor._nodes(service.house)]
+    assert says == [
+        ("ok", "mx1 does mail,newer"),
+        ("bad", "nobody does worker,clock: start a node with intake-bot serve --only worker,clock"),
+    ]
+    for seat in (another, node):
+        seat.leave()
+    service.house.close()
 
 
 def test_on_sqlite_one_process_has_everything(tmp_path) -> None:

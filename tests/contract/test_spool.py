@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlmodel import select
 
 from conftest import FRIDAY_1640
 from storage import spool
-from storage.claims import release_leases
+from storage.claims import bring_back, release_leases
 from storage.engine import Database
 from storage.spool import Channel, Offer, Outcome
 from storage.tables import Raw, Spooled
@@ -129,6 +130,29 @@ def test_a_restart_gives_its_own_leases_back_at_once_and_nobody_elses(database: 
     with database.write() as session:
         assert release_leases(session, worker="one", now=FRIDAY_1640) == 1
     assert len(take(database, vault)) == 1
+
+
+def test_what_a_clock_ahead_put_far_off_comes_back_and_what_a_node_holds_does_not(
+    database: Database, vault: Vault
+) -> None:
+    ahead = FRIDAY_1640 + timedelta(days=400)
+    put_back = accept(database, vault)
+    assert len(take(database, vault, now=ahead)) == 1
+    with database.write() as session:
+        spool.give_back(session, str(put_back), now=ahead)
+    (held,) = spool.accept(database, vault, [replace(offer(), now=ahead)])
+    assert [arrival.id for arrival in take(database, vault, now=ahead, worker="another")] == [held]
+    (came,) = spool.accept(database, vault, [replace(offer(), now=ahead)])
+    assert bring_back(database, now=FRIDAY_1640) == 2
+    assert bring_back(database, now=FRIDAY_1640) == 0
+    assert {arrival.id for arrival in take(database, vault)} == {put_back, came}
+    with database.read() as session:
+        row = session.get_one(Spooled, held)
+        assert (row.state, row.lease_by, row.available_at) == ("leased", "another", ahead + LEASE)
+    # What came by that clock and fails by the right one waits between its tries as anything else does.
+    with database.write() as session:
+        spool.fail(session, str(came), "unreadable", now=FRIDAY_1640)
+    assert bring_back(database, now=FRIDAY_1640) == 0
 
 
 def test_three_failures_park_it_and_replay_brings_it_back(database: Database, vault: Vault) -> None:
