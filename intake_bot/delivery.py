@@ -322,4 +322,7 @@ class DeliveryWorker:
 
     def _cancel(self, parcel: Parcel) -> None:
         with self.database.write() as session:
+            # One that an earlier attempt may have brought there stays on the record as sent.
+            if parcel.kind is Kind.FEEDBACK and parcel.case_id and parcel.mail_id and not parcel.look_first:
+                feedback.withdraw(session, self.practice, parcel.case_id, parcel.id, parcel.mail_id, now=self.clock())
             outbox.cancel(session, parcel.id)

@@ -17,7 +17,7 @@ from intake_bot.casework.letters import LetterProblem
 from intake_bot.casework.own_messages import message_of
 from intake_bot.casework.practice import FeedbackRules, Practice, takes_no_answers
 from intake_bot.casework.retention import add_note
-from intake_bot.casework.survey import MAX_READ, Read, Role, read
+from intake_bot.casework.survey import MAX_READ, Role, is_subject_of, read
 from intake_bot.casework.vocabulary import ActionState, Owner, Source, Status
 from storage import audit, outbox
 from storage.ids import new_id
@@ -26,7 +26,7 @@ from storage.tables import Action, Case, Feedback, Message, Outgoing, Participan
 from storage.vault import UNOPENABLE, Place
 from triage.vocabulary import Flag
 
-ASKED, GIVEN = "feedback_asked", "feedback_given"
+ASKED, GIVEN, WITHDRAWN = "feedback_asked", "feedback_given", "feedback_withdrawn"
 """The acts on the record."""
 
 
@@ -61,40 +61,66 @@ def still_wanted(session: Session, case_id: str | None) -> bool:
     return case is not None and case.status == Status.CONCLUDED and not case.restricted and case.purged_at is None
 
 
+def withdraw(
+    session: Session, practice: Practice, case_id: str, letter_id: str, mail_id: str, *, now: datetime
+) -> None:
+    """A letter does not go after all: nobody was asked, nothing was said, and the case may ask at its next conclusion."""
+    case = session.get_one(Case, case_id, with_for_update=True)
+    role = session.get_one(Outgoing, letter_id).key.split(":")[2]
+    row = session.exec(select(Feedback).where(col(Feedback.case_id) == case_id, col(Feedback.role) == role)).first()
+    if row is None or row.answered_at is not None:
+        return
+    ours = session.exec(
+        select(Message).where(
+            col(Message.case_id) == case_id,
+            col(Message.direction) == "out",
+            col(Message.rfc_key) == practice.mail_key(mail_id),
+        )
+    ).first()
+    if ours is not None:
+        session.delete(ours)
+    session.delete(row)
+    detail = {"feedback": row.id, "letter": letter_id}
+    audit.record(session, case.id, at=now, actor=str(SYSTEM), act=WITHDRAWN, code=role, detail=detail)
+
+
 def take(
     session: Session,
     practice: Practice,
     case: Case,
     *,
     sender_key: str | None,
+    sender_name: str,
+    message_id: str,
+    subject: str,
     full_text: str,
     body_text: str,
     signature_text: str,
     now: datetime,
-) -> Read | None:
-    """Keep what a message on the case answers of the letter that its sender had; None where it answers none of it.
+) -> bool:
+    """Keep what a message on the case answers of the letter that its sender had; whether it says nothing else.
 
     The first reply counts; a later one is a message like any other.
     """
     if sender_key is None or len(full_text) > MAX_READ:
-        return None
+        return False
     row = session.exec(
         select(Feedback)
         .where(col(Feedback.case_id) == case.id, col(Feedback.address_key) == sender_key)
         .with_for_update()
     ).first()
     if row is None or row.answered_at is not None:
-        return None
+        return False
     letter = practice.letters.feedback(reference=case.reference)
     found = read(
         full_text,
         (letter.subject, letter.text, letter.html),
         body_text=body_text,
         signature_text=signature_text,
-        known=_signed(session, practice, case, sender_key),
+        known=[sender_name, *_signed(session, practice, case, sender_key, before=message_id)],
     )
     if not found.answers:
-        return None
+        return False
     row.answered_at, row.answers = now, dict(found.answers)
     session.add(row)
     note = None
@@ -111,14 +137,15 @@ def take(
         detail={"feedback": row.id, "answers": len(found.answers)},
         note=note,
     )
-    return found
+    # A subject of their own may say what the body does not.
+    return not found.remark and is_subject_of(letter.subject, subject)
 
 
-def _signed(session: Session, practice: Practice, case: Case, sender_key: str) -> list[str]:
-    """What they have signed their messages on the case with, and their name: it is no news under some ticks."""
+def _signed(session: Session, practice: Practice, case: Case, sender_key: str, *, before: str) -> list[str]:
+    """What they have signed their other messages on the case with, and their name: it is no news under some ticks."""
     rows = session.exec(
         select(Message)
-        .where(col(Message.case_id) == case.id, col(Message.sender_key) == sender_key)
+        .where(col(Message.case_id) == case.id, col(Message.sender_key) == sender_key, col(Message.id) != before)
         .order_by(col(Message.received_at))
         .limit(_MOST_SIGNED)
     ).all()
@@ -195,14 +222,11 @@ def _may_write(session: Session, practice: Practice, case: Case, address: str, *
     )
     if session.exec(failed).first() is not None:
         return False
+    # Of those asked, not of letters: one that was withdrawn reached nobody.
     lately = session.exec(
         select(func.count())
-        .select_from(Outgoing)
-        .where(
-            col(Outgoing.address_key) == key,
-            col(Outgoing.kind) == Kind.FEEDBACK,
-            col(Outgoing.created_at) > now - timedelta(days=rules.days_between),
-        )
+        .select_from(Feedback)
+        .where(col(Feedback.address_key) == key, col(Feedback.asked_at) > now - timedelta(days=rules.days_between))
     ).one()
     return lately == 0
 
@@ -214,6 +238,7 @@ def _write(session: Session, practice: Practice, case: Case, role: Role, address
         # Every template is tried at the start. A survey is no reason for a conclusion to fail.
         return 0
     message_id, key = new_id(now), practice.address_key(address)
+    row = Feedback(id=new_id(now), case_id=case.id, role=role, address_key=key, asked_at=now)
     content: dict[str, Any] = {
         "to": address,
         "reply_to": practice.reply_address(case.reply_tag),
@@ -227,7 +252,7 @@ def _write(session: Session, practice: Practice, case: Case, role: Role, address
     letter_id = outbox.put(
         session,
         practice.vault,
-        key=f"feedback:{case.id}:{role}",
+        key=f"feedback:{case.id}:{role}:{row.id}",
         via=Via.MAIL,
         kind=Kind.FEEDBACK,
         now=now,
@@ -241,7 +266,6 @@ def _write(session: Session, practice: Practice, case: Case, role: Role, address
     if letter_id is None:
         return 0
     session.add(message_of(practice, case, letter, message_id=message_id, to=address, now=now))
-    row = Feedback(id=new_id(now), case_id=case.id, role=role, address_key=key, asked_at=now)
     session.add(row)
     detail = {"feedback": row.id, "letter": letter_id}
     audit.record(session, case.id, at=now, actor=str(SYSTEM), act=ASKED, code=role, detail=detail)

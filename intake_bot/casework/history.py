@@ -54,6 +54,7 @@ _ACTS: Mapping[str, str] = {
     "chasers_stopped": "sends no more about what is owed ({code})",
     "telephone_wanted": "asked the officer to telephone ({code})",
     "feedback_asked": "asked what the {code} thinks of the service",
+    "feedback_withdrawn": "took back the letter that asks what the {code} thinks of the service, before it left",
     "feedback_given": "kept what the {code} thinks of the service",
     "clock_ended": "said of a clock by hand: {code}",
     "strand_opened": "opened the strand {code}",

@@ -463,17 +463,20 @@ def _is_ticks(session: Session, practice: Practice, case: Case, incoming: Incomi
     """Keep what the message answers of our survey; whether it says nothing else, so that nobody need be told of it."""
     if incoming.machine_reason is not None or incoming.unreadable is not None:
         return False
-    found = feedback.take(
+    ticks = feedback.take(
         session,
         practice,
         case,
         sender_key=_sender_key(practice, incoming),
+        sender_name=incoming.sender_name,
+        message_id=incoming.id,
+        subject=incoming.subject,
         full_text=incoming.full_text,
         body_text=incoming.body_text,
         signature_text=incoming.signature_text,
         now=now,
     )
-    return found is not None and not found.remark and not incoming.attachments and not incoming.defects
+    return ticks and not incoming.attachments and not incoming.defects
 
 
 def _identity(practice: Practice, incoming: Incoming) -> str:

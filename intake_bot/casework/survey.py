@@ -72,9 +72,12 @@ def read(
 
     ``letter`` is its texts, HTML among them. ``full_text`` is all of the reply, with what it quotes; ``body_text`` what its
     reader holds for new in it, which is never taken for a header. What cannot be told for an answer is part of the remark:
-    nothing that was written is lost. ``known`` are lines that the writer has signed with before.
+    nothing that was written is lost. ``known`` are lines that the writer has signed with before, and their name; of
+    ``signature_text``, which is a guess of the reader's, they alone are left out.
     """
-    text = "\n".join(_MARKS.sub("", line).strip() for line in full_text.splitlines())
+    lines = [_MARKS.sub("", line).strip() for line in full_text.splitlines()]
+    lines += [line.strip() for line in signature_text.splitlines() if line.strip() not in lines]
+    text = "\n".join(lines)
     answers: dict[str, str] = {}
     beside: list[str] = []
     for question, pattern in zip(QUESTIONS, _ASKED, strict=True):
@@ -94,18 +97,26 @@ def read(
                 answers.setdefault(question.code, answer)
             text = text[: match.start()] + "\n" + text[end:]
     text = _REMARK.sub("\n", text)
-    signed = {line.strip() for line in signature_text.splitlines()} - {line.strip() for line in body_text.splitlines()}
-    signed |= {line.strip() for line in known}
-    beside += _unknown(text, letter, answers, body_text, signed)
+    signed = {line.strip() for line in known}
+    beside += _unknown(text, letter, answers, f"{body_text}\n{signature_text}", signed)
     return Read(answers, "\n".join(beside).strip())
 
 
+def is_subject_of(letter: str, reply: str) -> bool:
+    """Whether a reply's subject is the letter's, with no more before it than replying and forwarding put there."""
+    before, there, after = " ".join(reply.split()).rpartition(" ".join(letter.split()))
+    return bool(there) and not after and _ANSWERED.fullmatch(before) is not None
+
+
+_ANSWERED = re.compile(r"(?i)(?:(?:re|aw|sv|vs|antw|antwort|fwd?|wg|tr|rv)(?:\[\d{1,3}\])? ?: ?){0,20}")
+
+
 def _unknown(
-    text: str, letter: Sequence[str], answers: dict[str, str], body_text: str, signed: Collection[str]
+    text: str, letter: Sequence[str], answers: dict[str, str], new_text: str, signed: Collection[str]
 ) -> Iterator[str]:
     """The lines that are neither answers nor ours. Answers that stand by their number alone are taken on the way."""
     ours = [_stream(text) for text in letter]
-    new = {line.strip() for line in body_text.splitlines()}
+    new = {line.strip() for line in new_text.splitlines()}
     for line in text.splitlines():
         words = _WORD.findall(line.lower())
         if not words:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from sqlmodel import col, select
 
 from contract.test_acts import WORDS, done
@@ -27,12 +29,15 @@ from intake_bot.casework.history import history
 from intake_bot.casework.practice import FeedbackRules
 from intake_bot.casework.survey import LINES, REMARK
 from intake_bot.casework.vocabulary import CaseOutcome, Owner, SetAside, Source, Status
+from intake_bot.delivery import DeliveryWorker
 from intake_bot.mail.compose import automatic_answer
+from intake_bot.mail.outgoing import FolderPost
 from intake_bot.reports import figures
 from intake_bot.reports.periods import Kind as Report
 from intake_bot.reports.periods import Period
+from intake_bot.terminal import TerminalDesk
 from storage import outbox
-from storage.outbox import Kind
+from storage.outbox import Kind, Via
 from storage.spool import Outcome
 from storage.tables import AuditEntry, Case, Deadline, Feedback, NoteRow, Outgoing, Participant
 from storage.vault import Place
@@ -72,6 +77,7 @@ def surveys(desk: Desk) -> list[str]:
 
 def reply(desk: Desk, case_id: str, text: str, **facts: Any) -> Any:
     plain = {"recipients": (show(desk, case_id)["reply_address"],), "body_text": "", "full_text": text} | facts
+    plain = {"subject": f"Re: {letters(desk, Kind.FEEDBACK)[0].content['subject']}"} | plain
     return desk.file(desk.incoming(**plain), None, now=LATER + timedelta(days=1))
 
 
@@ -109,6 +115,41 @@ def test_whoever_consulted_us_is_asked_once_by_a_letter_that_holds_nothing(askin
         assert not feedback.still_wanted(session, case_id)
     done(asking, Conclude(case_id, AMINA, CaseOutcome.UNFOUNDED, WORDS), now=LATER + timedelta(days=40))
     assert surveys(asking) == [DSL]
+
+
+async def test_a_letter_withdrawn_before_it_left_was_never_sent_and_bars_no_other(asking: Desk, tmp_path: Path) -> None:
+    case_id = concluded(asking)
+    done(asking, Reopen(case_id, AMINA, WORDS), now=LATER)
+    times = iter([LATER + timedelta(days=1), LATER + timedelta(days=5)])
+    now = next(times)
+    worker = DeliveryWorker(
+        asking.database,
+        asking.practice,
+        Via.MAIL,
+        FolderPost(tmp_path),
+        TerminalDesk(Console(quiet=True), asking.practice.calendar.zone),
+        "LADO",
+        lambda: now,
+        timedelta(minutes=5),
+        "test",
+    )
+    while await worker.step():
+        pass
+    before = len(list(tmp_path.iterdir()))
+    case = show(asking, case_id)
+    assert case["feedback"] == []
+    assert not any(LINES[0] in message["full_text"] for message in case["messages"])
+    with asking.database.read() as session:
+        sentences = history(session, session.get_one(Case, case_id), asking.practice.calendar.zone)
+        assert list(faults(session, asking.practice.vault)) == []
+    assert any("took back the letter" in sentence for sentence in sentences)
+    # Concluded again: they are asked, by a letter that leaves.
+    done(asking, Conclude(case_id, AMINA, CaseOutcome.UNFOUNDED, WORDS), now=now)
+    now = next(times)
+    while await worker.step():
+        pass
+    assert len(list(tmp_path.iterdir())) == before + 1
+    assert len(show(asking, case_id)["feedback"]) == 1
 
 
 def test_an_employer_who_is_the_referrer_is_asked_once(asking: Desk) -> None:
@@ -201,6 +242,14 @@ def test_what_they_sign_with_is_no_news(asking: Desk) -> None:
     assert told(asking, NoticeKind.JOINED) == []
 
 
+def test_a_name_and_the_letters_own_subject_are_no_news(asking: Desk) -> None:
+    case_id = concluded(asking)
+    subject = f"AW: Re: {letters(asking, Kind.FEEDBACK)[0].content['subject']}"
+    text = filled(asking, "4") + "\n-- \nJane Smith"
+    reply(asking, case_id, text, subject=subject, sender_name="Jane Smith", signature_text="Jane Smith")
+    assert told(asking, NoticeKind.JOINED) == []
+
+
 def test_a_remark_is_content_and_rings(asking: Desk) -> None:
     case_id = concluded(asking)
     reply(asking, case_id, filled(asking, "1", remark=f"He did it again, {CANARY}."))
@@ -222,6 +271,8 @@ def test_a_remark_is_content_and_rings(asking: Desk) -> None:
     [
         {"attachments": ({"filename": "a.pdf", "content_type": "x", "size": 1, "sha256": "0", "part_index": 1},)},
         {"body_text": "Please ring me."},
+        {"subject": "Re: Mr Brown hit another child today"},
+        {"signature_text": "Jane Smith\nMr Brown hit another child today"},
     ],
 )
 def test_whatever_comes_with_the_ticks_rings(asking: Desk, facts: dict[str, Any]) -> None:

@@ -161,7 +161,7 @@ def write_manifest(
     """The papers of the model in a folder: what it is made of, and the hashes that loading holds it to."""
     hashes = {name: _hash(to / name) for name in (ENCODER, COUNTS, TOKENIZER, WORDS)}
     manifest = {
-        "version": f"learned-{number}.{hashes[ENCODER][:8]}",
+        "version": version(number, hashes, calibration),
         "sha256": hashes,
         "heads": list(prepare.HEADS),
         "answers": list(prepare.HEADS.values()),
@@ -172,6 +172,12 @@ def write_manifest(
     }
     (to / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return manifest
+
+
+def version(number: int, hashes: Mapping[str, str], calibration: Mapping[str, Any]) -> str:
+    """What a model is called: two that differ in any file, or in how sure they are, never share a name."""
+    whole = json.dumps([sorted(hashes.items()), calibration], sort_keys=True, separators=(",", ":"))
+    return f"learned-{number}.{sha256(whole.encode()).hexdigest()[:8]}"
 
 
 def corpus_hash(files: Sequence[Path]) -> str:

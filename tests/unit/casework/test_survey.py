@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from intake_bot.casework.letters import Letterhead, Letters
-from intake_bot.casework.survey import LINES, REMARK, read
+from intake_bot.casework.survey import LINES, REMARK, is_subject_of, read
 from intake_bot.settings import Office
 
 HEAD = Letterhead("LADO service", "Elmshire", "", "Front door", "", "", "", "", Office().zone)  # type: ignore[call-arg]
@@ -28,8 +28,8 @@ def quoted(text: str) -> str:
     return "\n".join(f"> {line}" for line in text.splitlines())
 
 
-def answers_of(text: str, body: str = "", signature: str = "") -> tuple[dict[str, str], str]:
-    found = read(text, (LETTER.subject, TEXT, LETTER.html), body_text=body, signature_text=signature)
+def answers_of(text: str, body: str = "") -> tuple[dict[str, str], str]:
+    found = read(text, (LETTER.subject, TEXT, LETTER.html), body_text=body)
     return dict(found.answers), found.remark
 
 
@@ -57,9 +57,13 @@ def test_the_numbers_of_a_list_may_be_lost() -> None:
     assert answers_of(re.sub(r"> \d\. ", "> ", reply)) == (ALL, "")
 
 
-def test_a_signature_is_no_remark() -> None:
-    reply = "1: 4\n\nJ Farrier\nHead" + OUTLOOK + TEXT
-    assert answers_of(reply, "1: 4", "J Farrier\nHead") == ({"reached": "4"}, "")
+def test_a_signature_is_no_remark_where_it_is_known_and_no_word_of_it_is_lost_where_it_is_not() -> None:
+    signature = "J Farrier\nMr Brown hit another child today"
+    for reply in ("1: 4\n\n-- \n" + signature + OUTLOOK + TEXT, "1: 4" + OUTLOOK + TEXT):
+        found = read(
+            reply, (LETTER.subject, TEXT), body_text="1: 4", signature_text=signature, known=["J Farrier", "Head"]
+        )
+        assert (found.answers, found.remark) == ({"reached": "4"}, "Mr Brown hit another child today")
 
 
 @pytest.mark.parametrize(
@@ -88,3 +92,19 @@ def test_what_may_mean_two_things_is_no_answer(said: str) -> None:
 def test_the_form_itself_says_nothing() -> None:
     assert answers_of(OUTLOOK + TEXT) == ({}, "")
     assert answers_of("") == ({}, "")
+
+
+@pytest.mark.parametrize(
+    ("subject", "ours"),
+    [
+        ("four", True),
+        ("AW: Re[2]: FW: four\n questions", False),
+        ("AW: Re[2]: FW:  four", True),
+        ("Re: Mr Brown hit another child: four", False),
+        ("[He hit her] Re: four", False),
+        ("Re: four more children", False),
+        ("", False),
+    ],
+)
+def test_a_subject_is_the_letters_with_nothing_of_theirs(subject: str, ours: bool) -> None:
+    assert is_subject_of("four", subject) is ours

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from conftest import often
 from triage import engine, pipeline
-from triage.learned.model import ENCODER, MANIFEST, MODEL, ModelFaulty
+from triage.learned.model import COUNTS, ENCODER, MANIFEST, MODEL, ModelFaulty
 from triage.suggestion import RULES_ALONE, Polarity, Suggestion
-from triage.training import texts
+from triage.training import make, texts
 from triage.vocabulary import Category, Flag, Threshold
 
 LOADED = engine.load()
@@ -39,6 +39,17 @@ def test_the_shipped_model_is_there_and_says_its_version() -> None:
     assert found.version == LOADED.version
     manifest = json.loads((MODEL / MANIFEST).read_text(encoding="utf-8"))
     assert found.version.startswith(manifest["version"])
+
+
+def test_the_version_names_all_that_decides() -> None:
+    manifest = json.loads((MODEL / MANIFEST).read_text(encoding="utf-8"))
+    hashes, calibration = manifest["sha256"], manifest["calibration"]
+    assert manifest["version"] == make.version(make.NUMBER, hashes, calibration)
+    others = [
+        make.version(make.NUMBER, hashes | {COUNTS: "0" * 64}, calibration),
+        make.version(make.NUMBER, hashes, calibration | {"other": 1}),
+    ]
+    assert len({manifest["version"], *others}) == 3
 
 
 def test_a_plain_allegation_is_never_called_less() -> None:
