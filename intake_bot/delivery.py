@@ -144,8 +144,7 @@ class DeliveryWorker:
     async def _deliver_to_channel(self, parcel: Parcel) -> Posted | None:
         if parcel.kind is Kind.NOTICE:
             notice = desk_queue.notice_from_json(parcel.content)
-            if await asyncio.to_thread(self._is_restricted, parcel):
-                notice = restricted.for_the_channel(notice)
+            notice = await asyncio.to_thread(self._for_the_channel, parcel, notice)
             await self.desk.post_notice(notice, parcel.id, look_first=parcel.look_first)
             return None
         if parcel.kind is Kind.EVENT:
@@ -267,11 +266,12 @@ class DeliveryWorker:
             case Kind.EVENT:
                 own_posts.remember(session, self.practice, case, Standing(parcel.id, Holds.EVENT, posted), now=now)
 
-    def _is_restricted(self, parcel: Parcel) -> bool:
+    def _for_the_channel(self, parcel: Parcel, notice: Notice) -> Notice:
         if parcel.case_id is None:
-            return False
+            return notice
         with self.database.read() as session:
-            return session.get_one(Case, parcel.case_id).restricted
+            case = session.get_one(Case, parcel.case_id)
+            return restricted.for_the_channel(notice, case) if case.restricted else notice
 
     def _events(self, parcel: Parcel) -> tuple[tuple[str, ...], Posted | None]:
         with self.database.read() as session:
