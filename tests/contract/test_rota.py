@@ -101,6 +101,16 @@ class TestRota:
         again = away(desk, ALEX, date(2026, 11, 30), date(2026, 12, 2))
         assert (isinstance(again, Done), again.changed) == (True, False)  # type: ignore[union-attr]
 
+    def test_what_is_said_again_after_something_else_holds_again(self, desk: Desk) -> None:
+        with_week(desk)
+        monday, noon = date(2026, 11, 30), datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
+        for cover in (SAM, KIM, SAM):
+            assert away(desk, ALEX, monday, monday, cover) == Done("It is on the rota.")
+            assert on_duty(desk, noon) == [cover.id]
+        away(desk, ALEX, monday, date(2026, 12, 1), KIM)
+        assert away(desk, ALEX, monday, monday, SAM) == Done("It is on the rota."), "longer days overtook it too"
+        assert on_duty(desk, noon) == [SAM.id]
+
     def test_back_keeps_the_past_and_frees_what_is_to_come(self, desk: Desk) -> None:
         with_week(desk)
         away(desk, ALEX, date(2026, 11, 25), date(2026, 12, 7), KIM)
