@@ -243,6 +243,8 @@ class DeliveryWorker:
             if parcel.kind is Kind.ADVICE and parcel.case_id is not None:
                 detail = {"letter": parcel.id}
                 audit.record(session, parcel.case_id, at=now, actor=str(SYSTEM), act="advice_sent", detail=detail)
+            if parcel.kind is Kind.SENIOR and parcel.case_id is not None:
+                seniors.told(session, parcel.case_id, parcel.content, now=now)
             outbox.delivered(session, parcel.id, now=now)
             if parcel.case_id is not None and parcel.kind is not Kind.EVENT:
                 case = session.get_one(Case, parcel.case_id, with_for_update=True)
