@@ -144,8 +144,7 @@ class DeliveryWorker:
     async def _deliver_to_channel(self, parcel: Parcel) -> Posted | None:
         if parcel.kind is Kind.NOTICE:
             notice = desk_queue.notice_from_json(parcel.content)
-            if await asyncio.to_thread(self._is_restricted, parcel):
-                notice = restricted.for_the_channel(notice)
+            notice = await asyncio.to_thread(self._for_the_channel, parcel, notice)
             await self.desk.post_notice(notice, parcel.id, look_first=parcel.look_first)
             return None
         if parcel.kind is Kind.EVENT:
@@ -244,6 +243,8 @@ class DeliveryWorker:
             if parcel.kind is Kind.ADVICE and parcel.case_id is not None:
                 detail = {"letter": parcel.id}
                 audit.record(session, parcel.case_id, at=now, actor=str(SYSTEM), act="advice_sent", detail=detail)
+            if parcel.kind is Kind.SENIOR and parcel.case_id is not None:
+                seniors.told(session, parcel.case_id, parcel.content, now=now)
             outbox.delivered(session, parcel.id, now=now)
             if parcel.case_id is not None and parcel.kind is not Kind.EVENT:
                 case = session.get_one(Case, parcel.case_id, with_for_update=True)
@@ -267,11 +268,12 @@ class DeliveryWorker:
             case Kind.EVENT:
                 own_posts.remember(session, self.practice, case, Standing(parcel.id, Holds.EVENT, posted), now=now)
 
-    def _is_restricted(self, parcel: Parcel) -> bool:
+    def _for_the_channel(self, parcel: Parcel, notice: Notice) -> Notice:
         if parcel.case_id is None:
-            return False
+            return notice
         with self.database.read() as session:
-            return session.get_one(Case, parcel.case_id).restricted
+            case = session.get_one(Case, parcel.case_id)
+            return restricted.for_the_channel(notice, case) if case.restricted else notice
 
     def _events(self, parcel: Parcel) -> tuple[tuple[str, ...], Posted | None]:
         with self.database.read() as session:

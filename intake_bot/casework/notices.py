@@ -71,6 +71,11 @@ def _news(notice: Notice, voice: Voice) -> str:
             said = f"{about} was escalated to a senior manager ({code})."
         case NoticeKind.RESTRICTED:
             said = f"{about} is restricted, and there is something about it: those named on it have been told."
+            if notice.code is not None:  # none of them is in Slack
+                said = (
+                    f"{about} is restricted, and there is something about it. Nobody has been told what: whoever is "
+                    f"named on it must open it at the terminal: intake-bot show {about}"
+                )
         case NoticeKind.MORE_URGENT:
             said = f"{flags}{about}: read in full, it is graver than the rules alone saw. {owner}"
         case NoticeKind.STUCK:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -267,8 +268,11 @@ def _told(session: Session, ids: list[str]) -> dict[str, Queued]:
 
 
 def _seen_by(actor: Actor) -> ColumnElement[bool]:
-    """Restricted cases are few, and their readers are in a JSON list: they are told apart by its text, quoted."""
-    named = cast(col(Case.restricted_to), String).contains(f'"{actor}"', autoescape=True)
+    """Restricted cases are few, and their readers are in a JSON list: they are told apart by its text, quoted and escaped
+    as it is there. No LIKE, which takes no heed of case on SQLite.
+    """
+    readers = cast(col(Case.restricted_to), String)
+    named = func.replace(readers, json.dumps(str(actor)), "") != readers
     return or_(col(Case.restricted).is_(False), col(Case.officer) == str(actor), func.coalesce(named, false()))
 
 

@@ -15,19 +15,21 @@ from storage import outbox
 from storage.outbox import Kind, Via
 from storage.tables import Case
 
+UNTOLD = "nobody_told"
+"""The code of a channel's notice of which nobody can be told in a conversation of their own."""
 
-def for_the_channel(notice: Notice) -> Notice:
-    """What a channel may know of it: no target, no flag, no code, and not who has the case."""
-    return Notice(NoticeKind.RESTRICTED, reference=notice.reference)
+
+def for_the_channel(notice: Notice, case: Case) -> Notice:
+    """What a channel may know of it: no target, no flag, nobody whom it is for, and not who has the case.
+
+    Where nobody who may see the case is in Slack, the notice says that it has to be opened elsewhere.
+    """
+    return Notice(NoticeKind.RESTRICTED, reference=notice.reference, code=None if _in_slack(case) else UNTOLD)
 
 
 def tell_named(session: Session, practice: Practice, case: Case, notice: Notice, *, key: str, now: datetime) -> None:
     """Say it in their own conversations to those in Slack who may see the case. ``key`` is the notice's outbox row."""
-    named = {*(case.restricted_to or ()), *([case.officer] if case.officer else [])}
-    for one in sorted(named):
-        actor = Actor.parse(one)
-        if actor.kind != "slack":
-            continue
+    for actor in _in_slack(case):
         voice = Voice(
             partial(say_time, zone=practice.calendar.zone),
             lambda owner, actor=actor: "you" if owner == actor else "another officer",  # type: ignore[misc]
@@ -35,10 +37,16 @@ def tell_named(session: Session, practice: Practice, case: Case, notice: Notice,
         outbox.put(
             session,
             practice.vault,
-            key=f"named:{key}:{one}",
+            key=f"named:{key}:{actor}",
             via=Via.DESK,
             kind=Kind.DIRECT,
             now=now,
-            content={"actor": one, "text": sentence(notice, voice), "form": False},
+            content={"actor": str(actor), "text": sentence(notice, voice), "form": False},
             case_id=case.id,
         )
+
+
+def _in_slack(case: Case) -> list[Actor]:
+    """Those who may see the case and have a conversation with the app: managers too, where they are named."""
+    named = {*(case.restricted_to or ()), *([case.officer] if case.officer else [])}
+    return [actor for one in sorted(named) if (actor := Actor.parse(one)).kind == "slack"]

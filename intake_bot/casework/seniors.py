@@ -1,7 +1,8 @@
 """Senior managers are told that a case was escalated, or that one is about children in their service. Never what it says.
 
 One message to one person for one reason, for ever: the outbox's key sees to it. Of a restricted case only those are told who
-are named in it, which is looked at again when the message leaves.
+are named in it, which is looked at again when the message leaves. One that did not leave for that is no telling: whoever may
+know later is told then. The record says that somebody was told once the message has gone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from intake_bot.casework.duty import MAIL, same
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import DecisionKind
 from storage import audit, outbox
+from storage.claims import CANCELLED
 from storage.ids import new_id
 from storage.outbox import Kind, Via
 from storage.tables import Case, Outgoing
@@ -35,12 +37,17 @@ def tell(session: Session, practice: Practice, case: Case, *, now: datetime) -> 
     for who, reason in _due(practice, case):
         if not may_know(case, who):
             continue
-        key = _key(case, who, reason)
-        if session.exec(select(Outgoing.id).where(col(Outgoing.key) == key)).first() is not None:
-            continue
-        _put(session, practice, case, who, reason, key=key, now=now)
-        detail = {"to": str(who)}
-        audit.record(session, case.id, at=now, actor=str(SYSTEM), act="manager_told", code=reason, detail=detail)
+        key = _free_key(session, case, who, reason)
+        if key is not None:
+            _put(session, practice, case, who, reason, key=key, now=now)
+
+
+def told(session: Session, case_id: str, content: dict[str, Any], *, now: datetime) -> None:
+    """Put on the record that a message has gone. One without its reason was written down when it was put in."""
+    if "reason" not in content:
+        return
+    detail = {"to": content["actor"]}
+    audit.record(session, case_id, at=now, actor=str(SYSTEM), act="manager_told", code=content["reason"], detail=detail)
 
 
 def may_know(case: Case, who: Actor) -> bool:
@@ -66,13 +73,22 @@ def _due(practice: Practice, case: Case) -> Iterator[tuple[Actor, str]]:
             yield who, SERVICE
 
 
-def _key(case: Case, who: Actor, reason: str) -> str:
-    return f"senior:{case.id}:{reason}:{hashlib.sha256(str(who).casefold().encode()).hexdigest()[:24]}"
+def _free_key(session: Session, case: Case, who: Actor, reason: str) -> str | None:
+    """The key of the message to be sent; None where one has gone or is on its way. After those taken out it is another."""
+    key = f"senior:{case.id}:{reason}:{hashlib.sha256(str(who).casefold().encode()).hexdigest()[:24]}"
+    rows = session.exec(
+        select(Outgoing.key, Outgoing.state).where(
+            col(Outgoing.case_id) == case.id, col(Outgoing.kind) == Kind.SENIOR, col(Outgoing.key).startswith(key)
+        )
+    ).all()
+    if any(state != CANCELLED for _, state in rows):
+        return None
+    return f"{key}:{len(rows) + 1}" if rows else key
 
 
 def _put(session: Session, practice: Practice, case: Case, who: Actor, reason: str, *, key: str, now: datetime) -> None:
     text = _words(case.reference, reason)
-    content: dict[str, Any] = {"actor": str(who), "text": text}
+    content: dict[str, Any] = {"actor": str(who), "reason": reason, "text": text}
     if who.kind != MAIL:
         outbox.put(
             session,

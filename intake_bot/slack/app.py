@@ -464,7 +464,14 @@ class _Interactions:
             return
         board = await self._ports.board(actor, chosen.lists, chosen.limit, offset=chosen.offset, sector=chosen.sector)
         acts = await self._officers.may(actor, cards.CLAIM)
-        view = home.home(board, chosen=chosen, now=self._ports.now(), zone=self._settings.zone, acts=acts)
+        view = home.home(
+            board,
+            chosen=chosen,
+            now=self._ports.now(),
+            zone=self._settings.zone,
+            acts=acts,
+            show_content=self._settings.show_content,
+        )
         if await self._sees_figures(actor):
             view = figures.with_button(view)
         await self.client.views_publish(user_id=user, view=view)

@@ -98,8 +98,12 @@ class Chosen:
         return 0 if self.which is None else self.page * ALL_SHOWN
 
 
-def home(board: Board, *, chosen: Chosen, now: datetime, zone: ZoneInfo, acts: bool = True) -> dict[str, Any]:
-    """The Home tab of somebody at the desk. ``acts``: whether they may do more than look."""
+def home(
+    board: Board, *, chosen: Chosen, now: datetime, zone: ZoneInfo, acts: bool = True, show_content: bool = True
+) -> dict[str, Any]:
+    """The Home tab of somebody at the desk. ``acts``: whether they may do more than look; ``show_content``: whether Slack
+    may hold an officer's words, without which nothing is decided here.
+    """
     say, overview = partial(date_token, zone=zone), board.overview
     counts = " · ".join(f"{which.label}: *{overview.counts[which]}*" for which in FIRST)
     blocks: list[Block] = [
@@ -116,7 +120,7 @@ def home(board: Board, *, chosen: Chosen, now: datetime, zone: ZoneInfo, acts: b
     for which, cases in board.lists.items():
         blocks += [DividerBlock(), header(f"{which.label} ({overview.counts[which]})")]
         for case in cases:
-            blocks += _row(which, case, say, acts=acts)
+            blocks += _row(which, case, say, acts=acts, decides=show_content)
         if not cases:
             blocks.append(section("None."))
         elif chosen.which is not None:
@@ -168,7 +172,7 @@ def cases_blocks(which: Which, cases: Sequence[Queued], *, total: int, zone: Zon
     return [block.to_dict() for block in blocks]
 
 
-def _row(which: Which, case: Queued, say: Say, *, acts: bool) -> list[Block]:
+def _row(which: Which, case: Queued, say: Say, *, acts: bool, decides: bool = False) -> list[Block]:
     urgent = f":rotating_light: *{' · '.join(flag.label for flag in case.urgent)}* " if case.urgent else ""
     due = f"{target_label(case.target or 'target')} by {say(case.due_at)}" if case.due_at else "no clock"
     with_ = f"with {who(case.officer)}" if case.officer else "nobody has it"
@@ -179,9 +183,11 @@ def _row(which: Which, case: Queued, say: Say, *, acts: bool) -> list[Block]:
         f"{mrkdwn(case.sector or 'sector not known', _WORD)}, {with_}\n{due}"
     )
     name = f"{which.value}:{case.case_id}"
-    if not acts or case.status not in UNDECIDED:
+    fits = [VIEW]
+    if acts and case.status in UNDECIDED:
+        fits = [*([] if case.officer else [CLAIM]), VIEW, *([DECIDE] if decides else [])]
+    if fits == [VIEW]:
         return [SectionBlock(block_id=name, text=words, accessory=_act(case, VIEW))]
-    fits = (VIEW, DECIDE) if case.officer else (CLAIM, VIEW, DECIDE)
     return [
         SectionBlock(block_id=name, text=words),
         ActionsBlock(block_id=f"{name}:acts", elements=[_act(case, act) for act in fits]),

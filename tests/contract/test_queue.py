@@ -9,10 +9,12 @@ from sqlalchemy import event
 from conftest import FRIDAY_1640
 from contract.test_acts import MONDAY, WORDS, done, referred
 from contract.test_casework import AMINA, BEN, SUGGESTION, Desk, desk
+from intake_bot.casework import views
 from intake_bot.casework.acts import Claim, Conclude, PauseCase, RecordAction, Restrict
 from intake_bot.casework.desk import Actor
 from intake_bot.casework.queue import UNKNOWN, Overview, Which, board, overview, queued, sectors
 from intake_bot.casework.vocabulary import CaseOutcome, Owner, PauseReason
+from storage.tables import Case
 from triage.vocabulary import URGENT_FLAGS, Flag
 
 __all__ = ["desk"]
@@ -70,6 +72,18 @@ def test_a_restricted_case_is_in_nobody_elses_list(desk: Desk) -> None:
     assert seen(desk, outsider).counts[Which.OPEN] == 0
     assert listed(desk, Which.OPEN, Actor("slack", "T1/U")) == [], "a part of a name is no name"
     assert seen(desk, outsider).month.received == 1, "figures count it"
+
+
+def test_a_restricted_case_is_in_the_lists_of_exactly_those_who_may_see_it(desk: Desk) -> None:
+    """Whatever letters a name is made of, and in neither database for another who differs by capitals alone."""
+    _, case_id = referred(desk)
+    named = [Actor("terminal", name) for name in ("Zoë Ní Bhriain", 'Sam "Al" O\'Dea', "100%_Kim", "back\\slash")]
+    done(desk, Restrict(case_id, AMINA, tuple(named), "A colleague of ours."))
+    others = [Actor("terminal", name) for name in ("zoë ní bhriain", "Zoe Ni Bhriain", "100xxKim", "KIM", "")]
+    with desk.database.read() as session:
+        case = session.get_one(Case, case_id)
+        assert [views.may_see(case, one) for one in (*named, *others)] == [True] * 4 + [False] * 5
+    assert [listed(desk, Which.OPEN, one) for one in (*named, *others)] == [[case_id]] * 4 + [[]] * 5
 
 
 def test_the_month_says_how_many_first_responses_were_in_time(desk: Desk) -> None:

@@ -14,7 +14,9 @@ from contract.test_casework import AMINA, BEN, SUGGESTION, Desk, desk
 from intake_bot.casework import digest, matching, queue, restricted, threads, views
 from intake_bot.casework.acts import Note, Restrict
 from intake_bot.casework.desk import Actor, CaseCard, Notice, NoticeKind
+from intake_bot.casework.notices import Voice, sentence
 from intake_bot.casework.officer import Refused
+from intake_bot.casework.plan import Recipient
 from intake_bot.casework.queue import Which
 from intake_bot.slack.act_forms import FORMS
 from intake_bot.slack.cards import card_blocks, card_fallback
@@ -122,9 +124,39 @@ def test_its_events_are_told_to_nobody_and_taken_up_again_afterwards(desk: Desk,
 
 def test_a_notice_of_it_tells_the_channel_nothing_and_those_named_all(desk: Desk, case_id: str) -> None:
     notice = Notice(NoticeKind.JOINED, reference="LADO-26-X", owner=AMINA, code="joined", urgent=SUGGESTION.flags)
-    assert restricted.for_the_channel(notice) == Notice(NoticeKind.RESTRICTED, reference="LADO-26-X")
     with desk.database.write() as session:
         case = session.get_one(Case, case_id)
+        assert restricted.for_the_channel(notice, case) == Notice(NoticeKind.RESTRICTED, reference="LADO-26-X")
         for _ in range(2):
             restricted.tell_named(session, desk.practice, case, notice, key="N1", now=MONDAY)
     assert desk.count(Outgoing, Outgoing.kind == Kind.DIRECT) == 2
+
+
+def test_where_nobody_named_is_in_slack_the_channel_hears_how_to_look_and_not_that_anybody_was_told(desk: Desk) -> None:
+    amina, ben = Actor("terminal", "Amina"), Actor("terminal", "Ben")
+    case_id = desk.opened().case_id or ""
+    done(desk, Restrict(case_id, amina, (ben,), "A colleague of ours."))
+    overdue = Notice(NoticeKind.REMINDER, "LADO-26-X", "triage", "after", MONDAY, to=Recipient.MANAGER)
+
+    def said() -> str:
+        with desk.database.write() as session:
+            case = session.get_one(Case, case_id)
+            restricted.tell_named(session, desk.practice, case, overdue, key="N1", now=MONDAY)
+            return sentence(restricted.for_the_channel(overdue, case), Voice(str, str))
+
+    unheard = said()
+    assert "intake-bot show LADO-26-X" in unheard
+    assert "those named on it have been told" not in unheard
+    assert desk.count(Outgoing, Outgoing.kind == Kind.DIRECT) == 0
+    # A manager who is named hears of what is overdue, as anybody does who is named.
+    done(desk, Restrict(case_id, amina, (ben, PAT), "And the manager."))
+    heard = said()
+    assert "have been told" in heard
+    assert "intake-bot show" not in heard
+    assert "manager" not in heard, "whom it is for says that something is late"
+    rows = outbox.take(
+        desk.database, desk.practice.vault, via=Via.DESK, now=MONDAY, lease=timedelta(days=1), worker="t", limit=50
+    )
+    (told,) = [row.content for row in rows if row.kind is Kind.DIRECT]
+    assert told["actor"] == str(PAT)
+    assert told["text"].startswith("For the manager: LADO-26-X")

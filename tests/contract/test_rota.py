@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from sqlmodel import col, select
@@ -16,6 +18,7 @@ from intake_bot.casework.acts import Claim, Decide, Done, Escalate, HandOver, Re
 from intake_bot.casework.desk import Actor, Notice, NoticeKind
 from intake_bot.casework.duty import Routing, Rule, SeniorManagers, ServiceManagers, Week, person, reachable
 from intake_bot.casework.vocabulary import DecisionKind, Escalation
+from intake_bot.delivery import DeliveryWorker
 from storage import outbox
 from storage.outbox import Kind, Via
 from storage.tables import AuditEntry, Case, Outgoing
@@ -100,6 +103,16 @@ class TestRota:
         assert "Nobody is on duty on 2 of these days, from Monday 30 November" in first.said
         again = away(desk, ALEX, date(2026, 11, 30), date(2026, 12, 2))
         assert (isinstance(again, Done), again.changed) == (True, False)  # type: ignore[union-attr]
+
+    def test_what_is_said_again_after_something_else_holds_again(self, desk: Desk) -> None:
+        with_week(desk)
+        monday, noon = date(2026, 11, 30), datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
+        for cover in (SAM, KIM, SAM):
+            assert away(desk, ALEX, monday, monday, cover) == Done("It is on the rota.")
+            assert on_duty(desk, noon) == [cover.id]
+        away(desk, ALEX, monday, date(2026, 12, 1), KIM)
+        assert away(desk, ALEX, monday, monday, SAM) == Done("It is on the rota."), "longer days overtook it too"
+        assert on_duty(desk, noon) == [SAM.id]
 
     def test_back_keeps_the_past_and_frees_what_is_to_come(self, desk: Desk) -> None:
         with_week(desk)
@@ -199,6 +212,7 @@ class TestRouting:
         assert self.proposed(desk, case_id) == "slack:U0SAM12"
 
 
+LATER = FRIDAY_1640 + timedelta(days=3, hours=1)
 HEAD, BOSS = reachable("head.of.fostering@elmshire.example"), reachable("U0BOSS1")
 
 
@@ -207,17 +221,33 @@ class TestSeniorManagers:
         return [
             parcel
             for via in Via
-            for parcel in outbox.take(
-                desk.database,
-                desk.practice.vault,
-                via=via,
-                now=FRIDAY_1640 + timedelta(days=3),
-                lease=timedelta(minutes=1),
-                worker="t",
-                limit=500,
-            )
+            for parcel in self.taken(desk, via, FRIDAY_1640 + timedelta(days=3))
             if parcel.kind is Kind.SENIOR
         ]
+
+    def taken(self, desk: Desk, via: Via, now: datetime) -> list[outbox.Parcel]:
+        return outbox.take(
+            desk.database, desk.practice.vault, via=via, now=now, lease=timedelta(minutes=1), worker="t", limit=500
+        )
+
+    async def deliver(self, desk: Desk) -> list[str]:
+        """Deliver what is due, as the service does. Whom the messages that went were for."""
+        reached: list[str] = []
+        post, shown = AsyncMock(), AsyncMock()
+        post.send.side_effect = lambda *_, to, **__: reached.append(f"mail:{to}")
+        shown.direct.side_effect = lambda to, *_, **__: reached.append(str(to))
+        for via in Via:
+            worker = DeliveryWorker(
+                desk.database, desk.practice, via, post, shown, "LADO", lambda: LATER, timedelta(minutes=1), "t"
+            )
+            for parcel in [one for one in self.taken(desk, via, LATER) if one.kind is Kind.SENIOR]:
+                await worker._handle(parcel)
+        return reached
+
+    def on_record(self, desk: Desk) -> list[str]:
+        with desk.database.read() as session:
+            told_of = select(AuditEntry.code).where(col(AuditEntry.act) == "manager_told")
+            return sorted(str(code) for code in session.exec(told_of))
 
     def named(self, desk: Desk) -> Desk:
         return with_week(
@@ -248,9 +278,22 @@ class TestSeniorManagers:
             if found in parcel.content["text"]
         }  # fmt: skip
         assert not any("armalade" in str(parcel.content) for parcel in told)
-        with desk.database.read() as session:
-            told_of = select(AuditEntry.code).where(col(AuditEntry.act) == "manager_told")
-            assert sorted(str(code) for code in session.exec(told_of)) == ["escalated/complex", "service", "service"]
+        assert self.on_record(desk) == [], "none has gone"
+        asyncio.run(self.deliver(desk))
+        assert self.on_record(desk) == ["escalated/complex", "service", "service"]
+
+    def test_whoever_was_not_told_for_a_restriction_is_told_once_they_may_know(self, desk: Desk) -> None:
+        case_id = self.decided(self.named(desk))
+        for _ in range(2):
+            desk.perform(Restrict(case_id, AMINA, (), "A colleague of ours."))
+            assert asyncio.run(self.deliver(desk)) == []
+            assert self.on_record(desk) == []
+            desk.perform(Restrict(case_id, AMINA, (), "Over.", lift=True))
+        to = ["mail:head.of.fostering@elmshire.example", "slack:U0BOSS1"]
+        assert sorted(asyncio.run(self.deliver(desk))) == to
+        assert self.on_record(desk) == ["service", "service"]
+        desk.perform(SetFacts(case_id, AMINA, sub_sector="Kinship"))
+        assert asyncio.run(self.deliver(desk)) == []
 
     @pytest.mark.parametrize("kind", [DecisionKind.NO_FURTHER_ACTION, None])
     def test_no_service_hears_of_what_no_officer_holds_for_a_case(self, desk: Desk, kind: DecisionKind | None) -> None:

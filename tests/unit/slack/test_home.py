@@ -66,6 +66,15 @@ def test_whoever_may_not_act_sees_no_button_to_act() -> None:
     assert {"claim", "decide"} <= set(actions(home(board(FIRST, SHOWN), chosen=Chosen(), now=NOW, zone=LONDON)))
 
 
+@pytest.mark.parametrize("status", [Status.NEW, Status.CLAIMED])
+def test_a_desk_without_content_offers_no_decision(status: Status) -> None:
+    shown = home(board(FIRST, 1, status=status), chosen=Chosen(), now=NOW, zone=LONDON, show_content=False)
+    words = json.dumps(shown)
+    assert '"decide"' not in words
+    assert '"view"' in words
+    assert ('"claim"' in words) is (status is Status.NEW)
+
+
 @pytest.mark.parametrize(
     ("page", "turns"), [(0, ["home_page:1"]), (1, ["home_page:0", "home_page:2"]), (2, ["home_page:1"])]
 )
