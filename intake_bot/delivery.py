@@ -304,7 +304,7 @@ class DeliveryWorker:
                 uncertain=failure.uncertain,
                 retry_after=timedelta(seconds=failure.retry_after) if failure.retry_after is not None else None,
             )
-            if parked and parcel.via is Via.MAIL and parcel.kind is not Kind.FEEDBACK:
+            if parked and _somebody_waits(parcel):
                 undelivered.report(
                     session, self.practice, letter_id=parcel.id, case_id=parcel.case_id, code=failure.code, now=now
                 )
@@ -328,3 +328,15 @@ class DeliveryWorker:
             if parcel.kind is Kind.FEEDBACK and parcel.case_id and parcel.mail_id and not parcel.look_first:
                 feedback.withdraw(session, self.practice, parcel.case_id, parcel.id, parcel.mail_id, now=self.clock())
             outbox.cancel(session, parcel.id)
+
+
+def _somebody_waits(parcel: Parcel) -> bool:
+    """Whether an officer must telephone where this could not be delivered.
+
+    A notice of ours to those named on a restricted case is none: told of it, they would be told in the same way again.
+    """
+    if parcel.via is Via.MAIL:
+        return parcel.kind is not Kind.FEEDBACK
+    if parcel.case_id is None:
+        return False
+    return parcel.kind is Kind.SENIOR or (parcel.kind is Kind.DIRECT and "message" in parcel.content)

@@ -110,7 +110,9 @@ def build_desk(settings: SlackSettings, ports: Ports) -> tuple[AsyncApp, CatchUp
     app.shortcut(consult.LOG_MESSAGE)(interactions.show_consultation)
     app.command(COMMAND)(interactions.command)
     app.error(interactions.trouble)
-    return app, CatchUp(interactions.client, settings, ports, interactions.hear)
+    catch_up = CatchUp(interactions.client, settings, ports, interactions.hear)
+    interactions.not_kept = catch_up.begin
+    return app, catch_up
 
 
 class _Interactions:
@@ -124,6 +126,7 @@ class _Interactions:
             Role.SUPPORT: settings.support,
             Role.READER: settings.readers,
         }
+        self.not_kept: Callable[[], None] = lambda: None
         self._hinted: set[tuple[str, str]] = set()
         self._whispering: set[asyncio.Task[None]] = set()
         self._forms = act_forms.offered_at(show_content=settings.show_content)
@@ -148,7 +151,11 @@ class _Interactions:
             case ("view_submission", consult.CONSULTATION):
                 return await self._consultation(body)
             case ("message", _):
-                return await self.hear(body)
+                try:
+                    return await self.hear(body)
+                except Exception:  # Slack sends it again a few times at most: from here on it is to be read back
+                    self.not_kept()
+                    raise
             case ("view_submission", rota.AWAY):
                 return await self._rota_form(body)
             case ("view_submission", modals.DECIDE):

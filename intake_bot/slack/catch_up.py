@@ -46,6 +46,7 @@ class CatchUp:
         self._hear = hear
         self._task: asyncio.Task[None] | None = None
         self._again = False
+        self._left = 0
         self.up_to_date = False
 
     def begin(self) -> None:
@@ -65,9 +66,11 @@ class CatchUp:
     async def _run(self) -> None:
         pause = PAUSE_SECONDS
         while True:
-            self._again = False
+            self._again, self._left = False, 0
             try:
                 count = await self._read()
+                if self._left:
+                    raise DeliveryFailed("not_all_kept")
             except Exception as fault:  # Slack or the database may be away: what was not kept is read again
                 # Some refusals an administrator must lift (a scope): it is said each time.
                 code = fault.code if isinstance(fault, DeliveryFailed) else type(fault).__name__
@@ -97,7 +100,11 @@ class CatchUp:
             event = message | {"channel": channel, "channel_type": kind}
             if event.get("thread_ts") == event["ts"]:
                 del event["thread_ts"]  # it has answers under it, and is none
-            await self._hear({"type": "event_callback", "team_id": team, "event": event})
+            try:
+                await self._hear({"type": "event_callback", "team_id": team, "event": event})
+            except Exception as fault:  # the others must not wait for one
+                log.warning("a message said while down could not be kept: %s", type(fault).__name__)
+                self._left += 1
         return len(said)
 
     async def _conversations(self) -> AsyncIterator[str]:

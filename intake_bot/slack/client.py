@@ -15,11 +15,12 @@ TIMEOUT_SECONDS = 10
 
 GONE = frozenset(
     {"message_not_found", "cant_update_message", "edit_window_closed", "cant_delete_message", "thread_not_found"}
+    | {"compliance_exports_prevent_deletion"}
 )
-ERASED = frozenset({"message_not_found"})
+ERASED = frozenset({"message_not_found", "thread_not_found"})
 """What was to be taken away is away."""
 MALFORMED = frozenset({"invalid_blocks", "invalid_arguments", "msg_too_long", "msg_blocks_too_long", "no_text"})
-UNREACHABLE_USER = frozenset({"user_not_in_channel", "user_not_found"})
+UNREACHABLE_USER = frozenset({"user_not_in_channel", "user_not_found", "user_disabled"})
 TRIGGER_GONE = frozenset({"expired_trigger_id", "exchanged_trigger_id", "invalid_trigger_id", "trigger_expired"})
 TURNED = frozenset({"not_found", "hash_conflict"})
 """A view that is closed, or that has changed since it was shown."""

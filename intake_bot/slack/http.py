@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from aiohttp import web
 from slack_bolt.app.async_server import AsyncSlackAppServer
@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 PATH = "/slack/events"
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a request. A form of Slack's is far smaller."""
+
+GAP = timedelta(minutes=10)
+"""After so long without a request it is read back what was said: nothing tells a quiet hour from a proxy that was down."""
 
 
 class SlackHttp:
@@ -75,5 +78,8 @@ class SlackHttp:
             log.warning("something from Slack was not taken: %s", type(fault).__name__)
             return web.Response(status=500)
         if answer.status < 400:
-            self._last = self._now()
+            now = self._now()
+            if self._catch_up is not None and self._last is not None and now - self._last > GAP:
+                self._catch_up.begin()  # before the sign of life moves on
+            self._last = now
         return answer

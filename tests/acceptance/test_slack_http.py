@@ -8,6 +8,8 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from unittest.mock import AsyncMock, MagicMock
 from urllib.parse import urlencode
 
 import aiohttp
@@ -15,11 +17,12 @@ import pytest
 
 from acceptance.slack_desk import Casework, settings_for
 from fakes import sample_cases as cases
-from fakes.fake_slack import ALEX, FakeSlack
+from fakes.fake_slack import ALEX, VISITOR, FakeSlack
 from intake_bot.casework.acts import Claim
 from intake_bot.casework.desk import Actor
 from intake_bot.slack.acts import interpret
-from intake_bot.slack.app import build_app
+from intake_bot.slack.app import build_app, build_desk
+from intake_bot.slack.catch_up import CatchUp
 from intake_bot.slack.http import PATH, SlackHttp
 
 SECRET = "a-secret-of-the-tests"
@@ -89,3 +92,41 @@ async def test_what_cannot_be_kept_is_not_answered_with_200() -> None:
 async def test_slack_may_verify_the_address() -> None:
     async with listening() as (http, _):
         assert await post(http, json.dumps({"type": "url_verification", "challenge": "c"}), kind="json") == 200
+
+
+async def test_after_a_long_silence_what_was_said_is_read_back() -> None:
+    async with listening() as (http, casework):
+        catch_up = http._catch_up = MagicMock(CatchUp)
+        body = urlencode({"payload": json.dumps(PRESS)})
+        assert await post(http, body) == 200
+        casework.time += timedelta(minutes=9)
+        assert await post(http, body) == 200
+        catch_up.begin.assert_not_called()
+        casework.time += timedelta(minutes=11)
+        assert await post(http, body) == 200
+        catch_up.begin.assert_called_once_with()
+
+
+async def test_what_could_not_be_kept_is_to_be_read_back() -> None:
+    async with FakeSlack() as slack:
+        settings = settings_for(slack, app_token="", signing_secret=SECRET, http_port=0)
+        casework = Casework()
+        casework.talk = AsyncMock(side_effect=OSError("disk full"))  # type: ignore[method-assign]
+        app, reading = build_desk(settings, casework)
+        http = SlackHttp(app, settings, casework.now, catch_up=reading)
+        await http.start()
+        try:
+            reading.up_to_date = True
+            event = {
+                "type": "message",
+                "channel": "D1",
+                "channel_type": "im",
+                "user": VISITOR,
+                "text": "Hit.",
+                "ts": "1.1",
+            }
+            body = json.dumps({"type": "event_callback", "team_id": "T0TEAM", "event_id": "Ev1", "event": event})
+            assert await post(http, body, kind="json") == 500
+            assert not reading.up_to_date
+        finally:
+            await http.stop()

@@ -24,6 +24,7 @@ from intake_bot.slack import catch_up
 from intake_bot.slack.acts import interpret
 from intake_bot.slack.app import build_desk
 from intake_bot.slack.catch_up import CatchUp
+from intake_bot.slack.client import make_client
 from intake_bot.slack.connection import SlackConnection
 from intake_bot.slack.desk import SlackDesk
 
@@ -168,6 +169,26 @@ class TestReadBack:
                 casework.accept_raises = None
                 await until(lambda: reading.up_to_date)
                 assert notes(casework) == ["Rang the school."]
+
+    async def test_one_that_cannot_be_kept_holds_up_no_other(self) -> None:
+        async with FakeSlack() as slack:
+            casework, _ = await with_card(slack)
+            for words in ("One.", "Two."):
+                slack.say(VISITOR, DIRECT, words)
+            tried: list[str] = []
+
+            async def hear(body: dict[str, Any]) -> None:
+                tried.append(body["event"]["text"])
+                if tried == ["One."]:
+                    raise ValueError
+
+            settings = settings_for(slack)
+            reading = CatchUp(make_client(settings), settings, casework, hear)
+            reading.begin()
+            await until(lambda: len(tried) == 2)
+            assert not reading.up_to_date
+            await reading.stop()
+            assert tried == ["One.", "Two."]
 
     async def test_stopping_does_not_wait_for_it(self) -> None:
         async with FakeSlack() as slack:
