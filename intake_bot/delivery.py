@@ -316,6 +316,8 @@ class DeliveryWorker:
             if parked and parcel.kind is Kind.NOTICE and parcel.content.get("kind") != NoticeKind.PARKED:
                 notice = Notice(NoticeKind.PARKED, code=f"notice_{failure.code}"[:60])
                 desk_queue.post_notice(session, self.practice, notice, key=f"parked:{parcel.id}", now=now)
+            if parked and parcel.kind is Kind.ERASE:
+                undelivered.not_erased(session, self.practice, parcel.content["post"], failure.code, now=now)
             if parked and parcel.kind is Kind.CARD_UPDATE and parcel.case_id is not None:
                 # The card is gone from the desk (somebody deleted it): the case must be seen again.
                 case = session.get_one(Case, parcel.case_id, with_for_update=True)

@@ -176,6 +176,7 @@ def make_practice(settings: Settings, vault: Vault) -> Practice:
         unclaimed_after=timedelta(minutes=settings.reminders.unclaimed_minutes) or None,
         nudges_in_office_hours=settings.reminders.in_office_hours,
         chasers=ChaserRules(**settings.chasers.model_dump(exclude={"enabled"})) if settings.chasers.enabled else None,
+        answers_in_slack=settings.slack.show_content,
         feedback=FeedbackRules(**settings.feedback.model_dump(exclude={"enabled"}))
         if settings.feedback.enabled
         else None,

@@ -145,6 +145,8 @@ def reply(session: Session, practice: Practice, case: Case, act: Reply, *, now: 
     to = asker(session, practice, case)
     if to is None:
         return Refused(f"{case.reference} did not come by Slack: use advise.")
+    if not practice.answers_in_slack:
+        return Refused("This desk writes no content in Slack: telephone, or add their email address and use advise.")
     message = say(
         session, practice, case, to, words, act=ANSWERED, key=f"reply:{case.id}:{new_id(now)}", now=now, by=act.by
     )

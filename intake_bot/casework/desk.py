@@ -177,6 +177,7 @@ class NoticeKind(StrEnum):
     WEEK = "week"
     STUCK = "stuck"
     RESTRICTED = "restricted"
+    NOT_ERASED = "not_erased"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ _ACTS: Mapping[str, str] = {
     "set_aside": "set the case aside as no consultation ({code})",
     "replied": "answered in Slack; the words are on the record",
     "reply_sent": "sent the answer in Slack",
+    "erase_failed": "could not delete what stands in Slack ({code})",
     "erased": "deleted what stood in Slack: {code}",
     "logged": "logged what was told",
     "noted": "added a note",

@@ -53,11 +53,8 @@ def _news(notice: Notice, voice: Voice) -> str:
         case NoticeKind.UNFILED:
             what = "A machine's message was" if notice.count == 1 else f"{notice.count} machines' messages were"
             said = f"{what} kept without a case ({code}). See: intake-bot messages"
-        case NoticeKind.DELIVERY_FAILED:
-            about = about if notice.reference else "A letter"
-            said = f"{about}: our letter could not be delivered ({code}). Telephone them."
-        case NoticeKind.DELIVERY_DELAYED:
-            said = f"Letters have not left for an hour ({code}) and are tried again. See: intake-bot doctor"
+        case NoticeKind.DELIVERY_FAILED | NoticeKind.DELIVERY_DELAYED | NoticeKind.NOT_ERASED:
+            said = _not_done(notice, voice)
         case NoticeKind.FOLDED:
             said = (
                 f"{notice.count} more from one sender, beyond the usual: made cases without cards of their own. "
@@ -86,6 +83,20 @@ def _news(notice: Notice, voice: Voice) -> str:
                 "A machine, or somebody to telephone."
             )
     return said
+
+
+def _not_done(notice: Notice, voice: Voice) -> str:
+    """What did not reach whom it was for, or did not go from where it was to go."""
+    code = voice.word(notice.code or "no code")
+    match notice.kind:
+        case NoticeKind.DELIVERY_FAILED:
+            about = voice.word(notice.reference) if notice.reference else "A letter"
+            return f"{about}: our letter could not be delivered ({code}). Telephone them."
+        case NoticeKind.NOT_ERASED:
+            about = voice.word(notice.reference) if notice.reference else "A case"
+            return f"{about}: what was said about it in Slack could not be deleted there ({code}). Delete it by hand."
+        case _:
+            return f"Letters have not left for an hour ({code}) and are tried again. See: intake-bot doctor"
 
 
 def _with_whom(notice: Notice, voice: Voice) -> str:

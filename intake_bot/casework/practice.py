@@ -138,6 +138,8 @@ class Practice:
     chasers: ChaserRules | None = ChaserRules()
     """None: nobody is chased."""
     digests: DigestRules = DigestRules()
+    answers_in_slack: bool = True
+    """False where Slack may hold no content: whoever asked there is answered by telephone or email."""
     feedback: FeedbackRules | None = None
     """None: nobody is asked."""
     week: Week = field(default_factory=Week)

@@ -1,4 +1,4 @@
-"""A letter that did not arrive: it goes on the card and the record, and the desk is told to telephone."""
+"""What did not reach whom it was for, or did not go from where it was to go: on the record, and the desk is told."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from intake_bot.casework.desk import SYSTEM, Notice, NoticeKind
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import Remark
 from storage import audit
-from storage.tables import Case
+from storage.tables import Case, DeskPost
 
 
 def report(
@@ -34,3 +34,15 @@ def report(
         case.remarks = [*case.remarks, Remark.NOT_DELIVERED.value]
         session.add(case)
         desk_queue.update_card(session, practice, case, now=now)
+
+
+def not_erased(session: Session, practice: Practice, post_id: str, code: str, *, now: datetime) -> None:
+    """It stands there still, and nothing tries again: the desk is told, and it is on the record. ``code`` says why."""
+    row = session.get(DeskPost, post_id)
+    case = session.get(Case, row.case_id) if row is not None else None
+    if row is None or case is None:
+        return
+    notice = Notice(NoticeKind.NOT_ERASED, reference=case.reference, code=code)
+    desk_queue.post_notice(session, practice, notice, key=f"not_erased:{post_id}", now=now, case_id=case.id)
+    detail = {"post": post_id}
+    audit.record(session, case.id, at=now, actor=str(SYSTEM), act="erase_failed", code=code, detail=detail)

@@ -487,6 +487,14 @@ def test_a_receipt_is_not_moved_behind_its_decision(desk: Desk) -> None:
     assert "decided before" in said
 
 
+def test_a_desk_that_writes_no_content_in_slack_says_how_else_to_answer(desk: Desk) -> None:
+    desk.practice = replace(desk.practice, answers_in_slack=False)
+    incoming = replace(desk.incoming(sender="slack:T1/U9"), channel="slack", asker=Actor("slack", "T1/U9"))
+    case_id = desk.file(incoming).case_id or ""
+    assert "use advise" in refused(desk, Reply(case_id, AMINA, WORDS))
+    assert desk.count(Outgoing, Outgoing.kind == Kind.DIRECT) == 1
+
+
 def test_what_was_said_in_slack_is_destroyed_with_its_case(desk: Desk) -> None:
     incoming = replace(desk.incoming(sender="slack:T1/U9"), channel="slack", asker=Actor("slack", "T1/U9"))
     filed = desk.file(incoming)

@@ -6,18 +6,21 @@ from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
+from sqlmodel import col, select
 
 from contract.test_acts import MONDAY, WORDS, referred
 from contract.test_casework import Desk, desk
 from contract.test_chasing import told
+from intake_bot.casework import own_posts
 from intake_bot.casework.desk import Actor, DeliveryFailed, Direct, NoticeKind, Posted
+from intake_bot.casework.own_posts import Holds, Standing
 from intake_bot.casework.vocabulary import Remark
 from intake_bot.delivery import DeliveryWorker
 from intake_bot.mail.outgoing import FolderPost
 from intake_bot.terminal import TerminalDesk
 from storage import outbox
 from storage.outbox import Kind, Via
-from storage.tables import Case
+from storage.tables import AuditEntry, Case
 
 __all__ = ["desk"]
 
@@ -29,6 +32,9 @@ class Unreachable(TerminalDesk):
 
     async def direct(self, actor: Actor, said: Direct, post_id: str, *, look_first: bool) -> Posted:
         raise DeliveryFailed("user_disabled", permanent=True)
+
+    async def erase(self, post: Posted) -> None:
+        raise DeliveryFailed("cant_delete_message", permanent=True)
 
 
 async def say(desk: Desk, tmp_path: Any, kind: Kind, case_id: str, **content: Any) -> None:
@@ -72,3 +78,16 @@ async def test_what_those_named_on_a_case_cannot_be_told_makes_no_round(desk: De
     _, case_id = referred(desk)
     await say(desk, tmp_path, Kind.DIRECT, case_id, form=False)
     assert told(desk, NoticeKind.DELIVERY_FAILED) == []
+
+
+async def test_what_cannot_be_deleted_in_slack_is_told_and_on_the_record(desk: Desk, tmp_path: Any) -> None:
+    _, case_id = referred(desk)
+    with desk.database.write() as session:
+        post = Standing("01POST", Holds.ANSWER, Posted("D1", "1.1"))
+        own_posts.remember(session, desk.practice, session.get_one(Case, case_id), post, now=MONDAY)
+    await say(desk, tmp_path, Kind.ERASE, case_id, post="01POST")
+    (notice,) = told(desk, NoticeKind.NOT_ERASED)
+    assert notice.code == "cant_delete_message"
+    with desk.database.read() as session:
+        acts = session.exec(select(AuditEntry.act).where(col(AuditEntry.chain) == case_id)).all()
+    assert acts.count("erase_failed") == 1
