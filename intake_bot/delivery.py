@@ -161,7 +161,9 @@ class DeliveryWorker:
 
     async def _deliver_event(self, parcel: Parcel) -> Posted:
         said, card_at = await asyncio.to_thread(self._events, parcel)
-        if not said or card_at is None:
+        # Nothing is said of a case that was restricted meanwhile; but what an earlier try may have posted is looked for, so
+        # that it can be taken back.
+        if card_at is None or not (said or parcel.look_first):
             raise _Pointless
         try:
             return await self.desk.post_event(said, card_at, parcel.id, look_first=parcel.look_first)

@@ -267,7 +267,10 @@ class Desk(Protocol):
         ...
 
     async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:
-        """Say what has happened to a case under its card. The words are ours, without content."""
+        """Say what has happened to a case under its card. The words are ours, without content.
+
+        Where there are none any more, what an earlier try left there is found; else it fails for good.
+        """
         ...
 
     async def erase(self, post: Posted) -> None:

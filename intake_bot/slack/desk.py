@@ -55,13 +55,19 @@ class SlackDesk:
 
     async def direct(self, actor: Actor, said: Direct, post_id: str, *, look_first: bool) -> Posted:
         """Somebody's own conversation with the app, which is opened where there is none."""
-        if said.holds_content and not self._settings.show_content:
-            raise DeliveryFailed("content_not_shown", permanent=True)
         if actor.kind != "slack":
             raise DeliveryFailed("not_a_slack_user", permanent=True)
+        may_stand = not said.holds_content or self._settings.show_content
+        if not may_stand and not look_first:
+            raise DeliveryFailed("content_not_shown", permanent=True)
         user = actor.id.rpartition("/")[2]
         opened = await _answer(self._client.conversations_open(users=user))
         channel = str(opened["channel"]["id"])
+        if not may_stand:
+            # What an earlier try brought there, before the settings changed, is to be known: it is taken back in the end.
+            if (found := await self._find(post_id, channel, None)) is None:
+                raise DeliveryFailed("content_not_shown", permanent=True)
+            return found
         # What a telephone shows on its locked screen is the fallback alone.
         text = said.text
         if said.form and not self._settings.show_content:
@@ -70,6 +76,11 @@ class SlackDesk:
         return await self._post(DIRECT, blocks, post_id, look_first=look_first, channel=channel)
 
     async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:
+        if not said:
+            found = await self._find(post_id, card.channel, card.ts)
+            if found is None:
+                raise DeliveryFailed("never_posted", permanent=True)
+            return found
         words = "\n".join(mrkdwn(one, _LINE) for one in said)
         blocks = [section(words).to_dict()]
         return await self._post(words, blocks, post_id, look_first=look_first, channel=card.channel, thread=card.ts)

@@ -50,8 +50,8 @@ def thread(slack: SlackProcess) -> list[str]:
     return [one["text"] for one in slack.do("messages", channel=DUTY) if one.get("thread_ts") == at]
 
 
-def test_an_answer_goes_from_slack_when_the_case_closes(slack: SlackProcess, house: House) -> None:
-    service = started(house, slack)
+def answered(slack: SlackProcess, house: House, service: Service) -> dict[str, Any]:
+    """The case of a colleague who consulted in Slack and had an answer there."""
     slack.do("slash", user=VISITOR, command="/lado", text="new")
     slack.do("submit_view", user=VISITOR, view_id=form_of(slack, VISITOR)["id"], values=TOLD)
     wait_until(lambda: direct(slack, VISITOR) and cards(slack))
@@ -60,6 +60,12 @@ def test_an_answer_goes_from_slack_when_the_case_closes(slack: SlackProcess, hou
     filled_in(slack, case, "reply", {"words": ANSWER})
     wait_until(lambda: len(direct(slack, VISITOR)) == 2)
     service.settle()
+    return dict(case)
+
+
+def test_an_answer_goes_from_slack_when_the_case_closes(slack: SlackProcess, house: House) -> None:
+    service = started(house, slack)
+    case = answered(slack, house, service)
     decision = ("--decision", "consultation", "--category", "conduct", "--reason", "Advice was given.", "--by", "Amina")
     house.run_here("decide", case["case"], *decision)
     # One fault of Slack's, and it is tried again.
@@ -83,14 +89,7 @@ def test_an_answer_goes_from_slack_when_the_case_closes(slack: SlackProcess, hou
 
 def test_what_somebody_deleted_already_is_as_good_as_taken_back(slack: SlackProcess, house: House) -> None:
     service = started(house, slack)
-    slack.do("slash", user=VISITOR, command="/lado", text="new")
-    slack.do("submit_view", user=VISITOR, view_id=form_of(slack, VISITOR)["id"], values=TOLD)
-    wait_until(lambda: direct(slack, VISITOR) and cards(slack))
-    service.settle()
-    (case,) = house.json("cases")
-    filled_in(slack, case, "reply", {"words": ANSWER})
-    wait_until(lambda: len(direct(slack, VISITOR)) == 2)
-    service.settle()
+    case = answered(slack, house, service)
     slack.do("fail_next", method="chat.delete", kind="message_not_found")
     filled_in(slack, case, "not_a_consultation", {"why": "misdirected"})
     wait_until(lambda: slack.do("called", method="chat.delete"))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console
 from sqlmodel import col, select
 
-from contract.test_acts import MONDAY, WORDS, referred
-from contract.test_casework import Desk, desk
+from contract.test_acts import MONDAY, WORDS, done, referred
+from contract.test_casework import AMINA, Desk, desk
 from contract.test_chasing import told
-from intake_bot.casework import own_posts
+from intake_bot.casework import own_posts, threads
+from intake_bot.casework.acts import Restrict
 from intake_bot.casework.desk import Actor, DeliveryFailed, Direct, NoticeKind, Posted
 from intake_bot.casework.own_posts import Holds, Standing
 from intake_bot.casework.vocabulary import Remark
@@ -20,7 +21,7 @@ from intake_bot.mail.outgoing import FolderPost
 from intake_bot.terminal import TerminalDesk
 from storage import outbox
 from storage.outbox import Kind, Via
-from storage.tables import AuditEntry, Case
+from storage.tables import AuditEntry, Case, Outgoing
 
 __all__ = ["desk"]
 
@@ -37,6 +38,21 @@ class Unreachable(TerminalDesk):
         raise DeliveryFailed("cant_delete_message", permanent=True)
 
 
+class Doubtful(Unreachable):
+    """A desk whose first answer is lost, although what it posted stands there."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.said: list[tuple[str, ...]] = []
+
+    async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:
+        self.said.append(said)
+        if len(self.said) == 1:
+            raise DeliveryFailed("timeout", uncertain=True)
+        assert look_first
+        return Posted(card.channel, "2.2")
+
+
 async def say(desk: Desk, tmp_path: Any, kind: Kind, case_id: str, **content: Any) -> None:
     with desk.database.write() as session:
         outbox.put(
@@ -49,14 +65,20 @@ async def say(desk: Desk, tmp_path: Any, kind: Kind, case_id: str, **content: An
             case_id=case_id,
             content={"actor": ASKER, "text": WORDS} | content,
         )
+    gone = Unreachable(Console(quiet=True), desk.practice.calendar.zone)
+    await delivered(desk, tmp_path, gone, at=MONDAY + timedelta(days=1))
+
+
+async def delivered(desk: Desk, tmp_path: Any, slack: TerminalDesk, *, at: datetime) -> None:
+    """What the desk is to be told at that time, as far as it takes it."""
     worker = DeliveryWorker(
         desk.database,
         desk.practice,
         Via.DESK,
         FolderPost(tmp_path),
-        Unreachable(Console(quiet=True), desk.practice.calendar.zone),
+        slack,
         "LADO",
-        lambda: MONDAY + timedelta(days=1),
+        lambda: at,
         timedelta(minutes=5),
         "test",
     )
@@ -91,3 +113,21 @@ async def test_what_cannot_be_deleted_in_slack_is_told_and_on_the_record(desk: D
     with desk.database.read() as session:
         acts = session.exec(select(AuditEntry.act).where(col(AuditEntry.chain) == case_id)).all()
     assert acts.count("erase_failed") == 1
+
+
+async def test_an_event_that_may_stand_under_a_card_is_found_and_taken_back_once_the_case_is_restricted(
+    desk: Desk, tmp_path: Any
+) -> None:
+    _, case_id = referred(desk)
+    with desk.database.write() as session:
+        case = session.get_one(Case, case_id)
+        case.desk_channel, case.desk_ts = "C0DUTY", "1.1"
+        threads.tell(session, desk.practice, case, now=MONDAY)
+    slack = Doubtful(Console(quiet=True), desk.practice.calendar.zone)
+    await delivered(desk, tmp_path, slack, at=MONDAY)
+    done(desk, Restrict(case_id, AMINA, (AMINA,), "A colleague."))
+    await delivered(desk, tmp_path, slack, at=MONDAY + timedelta(hours=1))
+    assert (len(slack.said[0]) > 0, slack.said[1]) == (True, ())
+    with desk.database.read() as session:
+        orders = session.exec(select(Outgoing.id).where(col(Outgoing.kind) == Kind.ERASE)).all()
+    assert len(orders) == 1
