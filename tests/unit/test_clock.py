@@ -57,7 +57,8 @@ async def test_ticks_go_on_when_the_clock_is_set(
     await sweep.comes(5)
     ticker.stop()
     await asyncio.sleep(0)
-    assert "a fault of one tick" in caplog.text
+    # Its words may be withheld: whether they are is another test.
+    assert "RuntimeError" in caplog.text
 
 
 async def test_a_tick_that_comes_while_one_runs_is_left_out(wall: dict[str, timedelta]) -> None:
