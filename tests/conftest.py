@@ -16,6 +16,8 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy
+from sqlalchemy import Engine
 
 from storage import schema
 from storage.engine import Database
@@ -25,6 +27,11 @@ from storage.vault import Vault
 
 os.environ["TZ"] = "Europe/London"
 time.tzset()
+
+_IN_MEMORY = Path("/dev/shm")
+if _IN_MEMORY.is_dir() and os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).free > 4 * 2**30:
+    # Every commit is synced: on a disk the tests would do little but wait for it.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))
 
 FRIDAY_1640 = datetime(2026, 11, 27, 16, 40, tzinfo=UTC)
 """The worried email's hour; Europe/London keeps UTC in November."""
@@ -61,7 +68,7 @@ class PostgresCluster:
     def __init__(self, bin_dir: Path, *, fsync: str = "off", also_at: str = "", also_for: str = "") -> None:
         """``also_at`` is an address to listen at beside loopback, ``also_for`` the network that may come in by it."""
         self._bin = bin_dir
-        self._folder = Path(tempfile.mkdtemp(prefix="intake-bot-pg-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="intake-bot-pg-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")))
         self._as_user: dict[str, object] = {}
         if os.geteuid() == 0:
             user = pwd.getpwnam("postgres")
@@ -91,6 +98,12 @@ class PostgresCluster:
             connection.execute(f'CREATE DATABASE "{name}"{template}')
         return f"{server}/{name}"
 
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is still connected to it: thousands of them would fill the memory that they are in."""
+        server, _, name = url.rpartition("/")
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
     def resume(self) -> None:
         self._run(
             "pg_ctl", "-D", self._folder / "data", "-l", self._folder / "log", "-o", self._options, "-w", "start"
@@ -109,7 +122,7 @@ class PostgresCluster:
 
     def stop(self) -> None:
         self.halt()
-        # Thousands of databases are hundreds of thousands of files: nobody waits for their end.
+        # Nobody waits for the end of all those files.
         subprocess.run(["sh", "-c", 'rm -rf "$0" &', str(self._folder)], check=True, stdout=subprocess.DEVNULL)
 
     def _run(self, program: str, *arguments: object) -> None:
@@ -132,6 +145,27 @@ def postgres_binaries() -> Path | None:
     return next(
         (folder for folder in candidates if (folder / "initdb").exists() and (folder / "pg_ctl").exists()), None
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statements_are_compiled_once() -> Iterator[None]:
+    """Lets the databases of all tests share what SQLAlchemy has made of the statements: a new one would make all anew,
+    which takes longer than most tests. What they share is the first database's dialect, once it has been connected.
+    """
+    first: dict[str, Engine] = {}
+
+    def create(url: str, **options: Any) -> Engine:
+        engine = sqlalchemy.create_engine(url, **options)
+        like = first.get(engine.name)
+        if like is None:
+            sqlalchemy.event.listen(engine, "engine_connect", lambda _: first.setdefault(engine.name, engine))
+        else:
+            engine.dialect, engine._compiled_cache = like.dialect, like._compiled_cache
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("storage.engine.create_engine", create)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -170,16 +204,19 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[PostgresClus
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(
     request: pytest.FixtureRequest, tmp_path: Path, migrated: Callable[[PostgresCluster | None], str]
-) -> str:
+) -> Iterator[str]:
     """A fresh database of each kind: empty, unless the test has it with its tables as ``database``."""
     with_tables = "database" in request.fixturenames
     if request.param == "sqlite":
         path = tmp_path / "test.db"
         if with_tables:
             shutil.copyfile(migrated(None).removeprefix("sqlite:///"), path)
-        return f"sqlite:///{path}"
+        yield f"sqlite:///{path}"
+        return
     cluster: PostgresCluster = request.getfixturevalue("postgres")
-    return cluster.new_database(like=migrated(cluster) if with_tables else "")
+    url = cluster.new_database(like=migrated(cluster) if with_tables else "")
+    yield url
+    cluster.drop(url)
 
 
 @pytest.fixture

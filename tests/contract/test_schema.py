@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
@@ -22,6 +23,11 @@ def test_the_migrations_make_the_tables_that_the_code_names(database: Database) 
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, SQLModel.metadata) == []
+
+
+def test_the_files_of_the_migrations_are_named_by_their_revisions() -> None:
+    chain = [revision.revision for revision in ScriptDirectory(str(schema._MIGRATIONS)).walk_revisions()]
+    assert list(reversed(chain)) == list(schema.revisions())
 
 
 def test_starting_again_changes_nothing(database: Database) -> None:
