@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import alembic.command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlmodel import Session
 
 from storage.engine import Database
 from storage.tables import Meta
 from storage.vault import Vault, WrongKey
+
+if TYPE_CHECKING:
+    # Loaded only where there is something to migrate: every command looks whether there is.
+    from alembic.config import Config
 
 _MIGRATION_LOCK = 0x1A7A_B07  # any number, the same on every node
 _FINGERPRINT = "key_fingerprint"
@@ -33,27 +34,29 @@ def upgrade(database: Database, revision: str | None = None) -> str:
         if not database.is_sqlite:
             # Several nodes may start at once; SQLite's write lock does the same by itself.
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-        config = _config(connection)
-        script = ScriptDirectory.from_config(config)
-        known = _known(script)
+        known = revisions()
         wanted = revision or known[-1]
         now = current(connection)
         if now == wanted:
             return wanted
         if (now is not None and now not in known) or wanted not in known:
             raise NewerSchema("the database was written by a later version of intake-bot: install that version")
-        alembic.command.upgrade(config, wanted)
+        import alembic.command
+
+        alembic.command.upgrade(_config(connection), wanted)
         return wanted
 
 
 def revisions() -> tuple[str, ...]:
-    """Every revision that this version knows, oldest first."""
-    return _known(ScriptDirectory(str(_MIGRATIONS)))
+    """Every revision that this version knows, oldest first: each file of a migration begins with its own."""
+    return tuple(sorted(file.name.partition("_")[0] for file in (_MIGRATIONS / "versions").glob("[0-9]*_*.py")))
 
 
 def current(connection: Connection) -> str | None:
     """The revision that the database is at, or None for an empty one."""
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def check_key(session: Session, vault: Vault) -> None:
@@ -74,11 +77,9 @@ def fingerprint(database: Database) -> str | None:
         return row.value if row is not None else None
 
 
-def _known(script: ScriptDirectory) -> tuple[str, ...]:
-    return tuple(revision.revision for revision in reversed(list(script.walk_revisions())))
-
-
 def _config(connection: Connection) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("path_separator", "os")
