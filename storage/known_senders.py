@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert
+from sqlalchemy import bindparam, delete, insert
 from sqlmodel import Session, col, select
 
 from storage.batches import batches
@@ -22,11 +22,12 @@ def replace(session: Session, source: str, rows: Sequence[dict[str, Any]]) -> No
         connection.execute(insert(KnownSender), list(some))
 
 
+_AT = select(KnownSender).where(col(KnownSender.domain) == bindparam("domain")).order_by(col(KnownSender.organisation))
+
+
 def at(session: Session, domain: str) -> Sequence[KnownSender]:
     """Who writes from exactly this domain."""
-    return session.exec(
-        select(KnownSender).where(col(KnownSender.domain) == domain).order_by(col(KnownSender.organisation))
-    ).all()
+    return session.exec(_AT, params={"domain": domain}).all()
 
 
 def every(session: Session) -> Iterator[KnownSender]:

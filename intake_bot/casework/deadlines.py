@@ -54,6 +54,38 @@ def start(
     return deadline
 
 
+def start_first(session: Session, practice: Practice, case: Case, *, urgent: bool, now: datetime) -> Deadline:
+    """Start the first response's clock of a case that is new, from its receipt, with the word to the manager where nobody
+    takes it: as :func:`start` and :func:`watch_unclaimed` do, without looking for what cannot be there yet.
+    """
+    clock = practice.clocks[TRIAGE]
+    reached = due(clock.rule, case.received_at, practice.calendar)
+    deadline = Deadline(
+        id=new_id(now),
+        case_id=case.id,
+        target=TRIAGE,
+        rule=reached.rule,
+        calendar=reached.calendar,
+        steps=reached.to_json(),
+        started_at=case.received_at,
+        due_at=reached.due_at,
+        state=DeadlineState.MISSED if reached.due_at < now else DeadlineState.RUNNING,
+    )
+    session.add(deadline)
+    office = practice.calendar if practice.nudges_in_office_hours and not urgent else None
+    made = [
+        _row(deadline, planned.kind, planned.to, planned.due_at, now)
+        for planned in plan(reached, clock.plan, now, office)
+    ]
+    if practice.unclaimed_after is not None:
+        unclaimed_at = practice.calendar.office_time_after(now, practice.unclaimed_after)
+        made.append(_row(deadline, UNCLAIMED, Recipient.MANAGER, unclaimed_at, now))
+    session.flush()
+    if made:
+        session.connection().execute(_ADD_REMINDERS, made)
+    return deadline
+
+
 def start_all(session: Session, practice: Practice, case: Case, why: Start, *, now: datetime, actor: str) -> None:
     """Start every clock that something starts; one that was met already, by what was done before, is not started again."""
     for target in practice.started_by(why):
@@ -240,17 +272,7 @@ def _plan_reminders(
             continue
         row = there.get((planned.kind, planned.to, planned.due_at))
         if row is None:
-            made.append(
-                {
-                    "id": new_id(now),
-                    "case_id": deadline.case_id,
-                    "deadline_id": deadline.id,
-                    "kind": planned.kind,
-                    "recipient": planned.to,
-                    "due_at": planned.due_at,
-                    "state": ReminderState.WAITING,
-                }
-            )
+            made.append(_row(deadline, planned.kind, planned.to, planned.due_at, now))
         elif row.state == ReminderState.CANCELLED:
             row.state, row.cancelled_because = ReminderState.WAITING, None
             session.add(row)
@@ -258,6 +280,18 @@ def _plan_reminders(
         # Rows and not objects: every case that opens has some.
         session.flush()
         session.connection().execute(_ADD_REMINDERS, made)
+
+
+def _row(deadline: Deadline, kind: str, recipient: str, due_at: datetime, now: datetime) -> dict[str, Any]:
+    return {
+        "id": new_id(now),
+        "case_id": deadline.case_id,
+        "deadline_id": deadline.id,
+        "kind": kind,
+        "recipient": recipient,
+        "due_at": due_at,
+        "state": ReminderState.WAITING,
+    }
 
 
 def hurry(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:

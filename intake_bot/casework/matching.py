@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import BindParameter, bindparam, insert
 from sqlalchemy import select as select_rows
 from sqlmodel import Session, col, delete, select
 
@@ -38,6 +38,18 @@ MOST_SHOWN = 10
 PATTERN, PATTERN_DAYS = 4, 90
 """So many contacts about one setting within so many days, this one among them, are a flag."""
 _SAME_SETTING = 0.08
+
+
+_ADD_SUBJECTS, _ADD_KEYS = insert(rows_of(Subject)), insert(rows_of(SubjectKey))
+_KEYS = rows_of(SubjectKey).c
+_OWN: BindParameter[list[str]] = bindparam("own", expanding=True)
+_LIKE = (
+    select_rows(_KEYS.case_id)
+    .where(_KEYS.key.in_(select_rows(_KEYS.key).where(_KEYS.case_id.in_(_OWN))), _KEYS.case_id.not_in(_OWN))
+    .distinct()
+    .order_by(_KEYS.case_id.desc())
+    .limit(bindparam("most"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +102,8 @@ def note(
         session.flush()
         # Rows, not objects: each message brings a few dozen.
         connection = session.connection()
-        connection.execute(insert(rows_of(Subject)), rows)
-        connection.execute(insert(rows_of(SubjectKey)), keys)
+        connection.execute(_ADD_SUBJECTS, rows)
+        connection.execute(_ADD_KEYS, keys)
 
 
 def named_by_officer(session: Session, practice: Practice, case: Case, name: Name, *, now: datetime) -> None:
@@ -103,15 +115,17 @@ def named_by_officer(session: Session, practice: Practice, case: Case, name: Nam
     session.flush()
 
 
-def earlier(session: Session, practice: Practice, case: Case, *, most: int = MOST_CANDIDATES) -> list[Earlier]:
-    """Other contacts that may concern the same adult, the surest first; of those that share a key, the ``most`` newest."""
-    keys = rows_of(SubjectKey)
+def earlier(
+    session: Session, practice: Practice, case: Case, *, most: int = MOST_CANDIDATES, new: bool = False
+) -> list[Earlier]:
+    """Other contacts that may concern the same adult, the surest first; of those that share a key, the ``most`` newest.
+
+    Nothing can have been merged into a ``new`` case: that is not looked for.
+    """
     # What was merged into this case is this one's.
-    own = [case.id, *session.exec(select(Case.id).where(col(Case.merged_into) == case.id)).all()]
-    mine = select_rows(keys.c.key).where(keys.c.case_id.in_(own))
-    like = select_rows(keys.c.case_id).where(keys.c.key.in_(mine), keys.c.case_id.not_in(own)).distinct()
+    own = [case.id, *(() if new else session.exec(select(Case.id).where(col(Case.merged_into) == case.id)))]
     # Most are like nobody, and that is told by the index alone.
-    ids = list(session.connection().execute(like.order_by(keys.c.case_id.desc()).limit(most)).scalars())
+    ids = list(session.connection().execute(_LIKE, {"own": own, "most": most}).scalars())
     if not ids:
         return []
     ours = _names(session, practice, own)
@@ -172,11 +186,11 @@ def setting(session: Session, case: Case) -> Setting | None:
     return Setting(len(rows), references[:MOST_SHOWN])
 
 
-def look(session: Session, practice: Practice, case: Case) -> None:
+def look(session: Session, practice: Practice, case: Case, *, new: bool = False) -> None:
     """Set on the card whether there is anything earlier to look at. The caller draws the card anew."""
     session.flush()
     now_true = []
-    if any(one.sure >= SURE_ENOUGH for one in earlier(session, practice, case, most=MOST_AT_ONCE)):
+    if any(one.sure >= SURE_ENOUGH for one in earlier(session, practice, case, most=MOST_AT_ONCE, new=new)):
         now_true.append(Remark.EARLIER_CONTACT.value)
     about = setting(session, case)
     if about is not None and about.contacts >= PATTERN:

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from intake_bot.casework import chasing, deadlines, desk_queue, own_posts
 from intake_bot.casework.acts import Done, Escalate, LinkCases, Merge, Refused, Restrict, Split
 from intake_bot.casework.desk import Actor, Notice, NoticeKind
-from intake_bot.casework.practice import TRIAGE, Practice
+from intake_bot.casework.practice import Practice
 from intake_bot.casework.references import free_reference
 from intake_bot.casework.retention import add_note
 from intake_bot.casework.views import may_see
@@ -168,8 +168,7 @@ def split(session: Session, practice: Practice, case: Case, act: Split, *, now: 
     _copy_suggestion(session, practice, opening, new, message_id=message_id, now=now)
     _copy_participants(session, practice, case, new, now=now)
     session.add(Link(case_id=new.id, other_case_id=case.id, state=CONFIRMED, why="split", created_at=now))
-    deadlines.start(session, practice, new, TRIAGE, started_at=new.received_at, now=now)
-    deadlines.watch_unclaimed(session, practice, new, now=now)
+    deadlines.start_first(session, practice, new, urgent=deadlines.is_urgent(session, new.id), now=now)
     note = add_note(session, practice, new, "split_from", by=act.by, words=act.reason, now=now)
     audit.record(
         session,

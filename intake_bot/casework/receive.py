@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_
+from sqlalchemy import and_, bindparam, or_
 from sqlalchemy import case as case_when
 from sqlmodel import Session, col, func, select
 
@@ -31,7 +31,7 @@ from intake_bot.casework import (
 )
 from intake_bot.casework.desk import SYSTEM, Actor, Notice, NoticeKind
 from intake_bot.casework.own_messages import message_of
-from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW, TRIAGE, Practice, takes_no_answers
+from intake_bot.casework.practice import ACKNOWLEDGEMENT_WINDOW, FOLDING_WINDOW, Practice, takes_no_answers
 from intake_bot.casework.references import free_reference
 from intake_bot.casework.sectors import sector_of
 from intake_bot.casework.text_read import FULL_TEXT, NEW_WORDS, is_shortened
@@ -112,6 +112,14 @@ class Incoming:
     """When the employer first knew, as the form said: a day, with or without a time."""
 
 
+_ALIKE = (
+    select(Message)
+    .where(or_(col(Message.identity) == bindparam("identity"), col(Message.rfc_key) == bindparam("rfc_key")))
+    .order_by(col(Message.received_at))
+)
+"""The same message, and those with the same Message-ID. Made once: building a question takes longer than asking it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where a message belongs. ``case_id`` is set for all but a new case and the unfiled list."""
@@ -138,7 +146,10 @@ class Filed:
 
 def place(session: Session, practice: Practice, incoming: Incoming) -> Placement:
     """Find where a message belongs, by invariants 2, 3 and 5. Changes nothing."""
-    known = session.exec(select(Message).where(col(Message.identity) == _identity(practice, incoming))).first()
+    identity = _identity(practice, incoming)
+    rfc_key = practice.mail_key(incoming.message_id) if incoming.message_id is not None else None
+    alike = session.exec(_ALIKE, params={"identity": identity, "rfc_key": rfc_key}).all()
+    known = next((other for other in alike if other.identity == identity), None)
     if known is not None:
         return Placement(Outcome.DUPLICATE, known.case_id, same_as=known.id)
     if incoming.machine_reason is not None and (not incoming.machine_opens_case or _bounce_tags(practice, incoming)):
@@ -147,23 +158,18 @@ def place(session: Session, practice: Practice, incoming: Incoming) -> Placement
 
     remarks: list[Remark] = []
     proposed: dict[str, str] = {}
-    if incoming.message_id is not None:
-        for other in session.exec(
-            select(Message)
-            .where(col(Message.rfc_key) == practice.mail_key(incoming.message_id), col(Message.direction) == "in")
-            .order_by(col(Message.received_at))
-        ):
-            if other.case_id is None:
-                continue
-            if other.sender_key is not None and other.sender_key == _sender_key(practice, incoming):
-                # The same id and sender but other words: an amended copy. Kept as a version, unless the sender's
-                # address failed authentication: then anybody may have written it.
-                if incoming.sender_trust != "fail":
-                    return Placement(Outcome.VERSION, other.case_id, same_as=other.id)
-                proposed[other.case_id] = "sender_trust_fail"
-            else:
-                remarks.append(Remark.SAME_ID_OTHER_SENDER)
-                proposed[other.case_id] = "same_message_id"
+    for other in alike:
+        if other.case_id is None or other.direction != "in":
+            continue
+        if other.sender_key is not None and other.sender_key == _sender_key(practice, incoming):
+            # The same id and sender but other words: an amended copy. Kept as a version, unless the sender's
+            # address failed authentication: then anybody may have written it.
+            if incoming.sender_trust != "fail":
+                return Placement(Outcome.VERSION, other.case_id, same_as=other.id)
+            proposed[other.case_id] = "sender_trust_fail"
+        else:
+            remarks.append(Remark.SAME_ID_OTHER_SENDER)
+            proposed[other.case_id] = "same_message_id"
     for case_id in _cases_named(session, practice, incoming):
         if _may_join(session, practice, incoming, case_id):
             return Placement(Outcome.JOINED, case_id)
@@ -287,6 +293,10 @@ def _open_case(
     known = directory.look_up(session, practice.directory, sender)
     if known is not None and known.elsewhere:
         remarks.append(Remark.OTHER_AUTHORITY)
+    told_us = incoming.channel == PHONE and incoming.answer_to is None
+    refusal = None if incoming.asker or told_us else _no_acknowledgement(session, practice, incoming, now=now)
+    sender_key = _sender_key(practice, incoming)
+    fold = sender_key is not None and _beyond_the_usual(session, practice, incoming, sender_key)
     case = Case(
         id=case_id,
         key_id=incoming.key_id,
@@ -303,6 +313,7 @@ def _open_case(
         threshold=suggestion.threshold if suggestion else None,
         category_by="suggestion" if suggestion else None,
         employer_knew_at=_employer_knew(practice, incoming),
+        remarks=[str(remark) for remark in (*remarks, refusal, Remark.FOLDED if fold else None) if remark is not None],
     )
     session.add(case)
     session.flush()
@@ -312,40 +323,32 @@ def _open_case(
         add_suggestion(session, practice, case, incoming.id, suggestion, read=read, now=now)
     for other_id, why in placement.proposed:
         session.add(Link(case_id=case.id, other_case_id=other_id, why=why, created_at=now))
-    audit.record(
-        session,
+    urgent = suggestion is not None and not URGENT_FLAGS.isdisjoint(suggestion.flags)
+    due_at = deadlines.start_first(session, practice, case, urgent=urgent, now=now).due_at
+    opened = audit.Act(
         case.id,
-        at=now,
-        actor=str(SYSTEM),
-        act="case_opened",
-        code=incoming.channel,
-        detail={"message": incoming.id, "received_at": incoming.received_at.isoformat()},
+        "case_opened",
+        incoming.channel,
+        {"message": incoming.id, "received_at": incoming.received_at.isoformat()},
     )
-    triage_due = deadlines.start(session, practice, case, TRIAGE, started_at=incoming.received_at, now=now)
-    deadlines.watch_unclaimed(session, practice, case, now=now)
-    told_us = incoming.channel == PHONE and incoming.answer_to is None
-    refusal = None if incoming.asker or told_us else _no_acknowledgement(session, practice, incoming, now=now)
     if incoming.asker is not None:
-        _acknowledge_there(session, practice, case, incoming.asker, suggestion, due_at=triage_due.due_at, now=now)
-    elif told_us:
-        audit.record(session, case.id, at=now, actor=str(SYSTEM), act="not_acknowledged", code="told_in_person")
-    elif refusal is None:
-        _acknowledge(session, practice, case, incoming, suggestion, due_at=triage_due.due_at, now=now)
+        audit.record_each(session, [opened], at=now, actor=str(SYSTEM))
+        _acknowledge_there(session, practice, case, incoming.asker, suggestion, due_at=due_at, now=now)
+    elif told_us or refusal is not None:
+        code = str(refusal) if refusal else "told_in_person"
+        audit.record_each(
+            session, [opened, audit.Act(case.id, "not_acknowledged", code, {})], at=now, actor=str(SYSTEM)
+        )
     else:
-        remarks.append(refusal)
-        if refusal is Remark.NOT_ACKNOWLEDGED_CAP and incoming.answer_to is not None:
-            notice = Notice(NoticeKind.CAPPED, reference=case.reference)
-            key = f"capped:{practice.address_key(incoming.answer_to)}:{now:%Y-%m-%d}"
-            desk_queue.post_notice(session, practice, notice, key=key, now=now)
-        audit.record(session, case.id, at=now, actor=str(SYSTEM), act="not_acknowledged", code=refusal)
-    sender_key = _sender_key(practice, incoming)
-    fold = sender_key is not None and _beyond_the_usual(session, practice, incoming, sender_key)
-    if fold:
-        remarks.append(Remark.FOLDED)
-    case.remarks = [str(remark) for remark in remarks]
-    session.add(case)
+        letter_id = _acknowledge(session, practice, case, incoming, suggestion, due_at=due_at, now=now)
+        queued = audit.Act(case.id, "acknowledgement_queued", None, {"message": letter_id})
+        audit.record_each(session, [opened, queued], at=now, actor=str(SYSTEM))
+    if refusal is Remark.NOT_ACKNOWLEDGED_CAP and incoming.answer_to is not None:
+        notice = Notice(NoticeKind.CAPPED, reference=case.reference)
+        key = f"capped:{practice.address_key(incoming.answer_to)}:{now:%Y-%m-%d}"
+        desk_queue.post_notice(session, practice, notice, key=key, now=now)
     matching.note(session, practice, case, _named(incoming), source=matching.TEXT, now=now)
-    matching.look(session, practice, case)
+    matching.look(session, practice, case, new=True)
     if fold and sender_key is not None:
         desk_queue.fold_card(session, practice, sender_key, now=now)
     else:
@@ -394,22 +397,26 @@ def _remarks(incoming: Incoming, suggestion: Suggestion | None) -> Iterator[Rema
         yield Remark.RULES_ALONE
 
 
+_OPENED = (
+    select(func.count())
+    .select_from(Message)
+    .where(
+        col(Message.sender_key) == bindparam("sender_key"),
+        col(Message.sender_trust) == bindparam("sender_trust"),
+        col(Message.opened_case),
+        col(Message.received_at) > bindparam("since"),
+    )
+)
+
+
 def _beyond_the_usual(session: Session, practice: Practice, incoming: Incoming, sender_key: str) -> bool:
-    """Whether the sender has opened more cases within the hour than get cards of their own, this one among them.
+    """Whether the sender has opened as many cases within the hour as get cards of their own, before this one.
 
     Counted by what authentication found, too: a forger's flood must not fold the cards of the sender whose name it bears.
     """
-    opened = session.exec(
-        select(func.count())
-        .select_from(Message)
-        .where(
-            col(Message.sender_key) == sender_key,
-            col(Message.sender_trust) == incoming.sender_trust,
-            col(Message.opened_case),
-            col(Message.received_at) > incoming.received_at - FOLDING_WINDOW,
-        )
-    ).one()
-    return opened > practice.sender_cards_per_hour
+    facts = {"sender_key": sender_key, "sender_trust": incoming.sender_trust}
+    opened = session.exec(_OPENED, params=facts | {"since": incoming.received_at - FOLDING_WINDOW}).one()
+    return opened >= practice.sender_cards_per_hour
 
 
 def _join_case(
@@ -765,22 +772,15 @@ def _no_acknowledgement(session: Session, practice: Practice, incoming: Incoming
         return Remark.NOT_ACKNOWLEDGED_NO_ADDRESS
     if takes_no_answers(address):
         return Remark.NOT_ACKNOWLEDGED_NO_REPLY
-    # Counted for the sender and what authentication found of it, so that a forger cannot use up the answers of whoever is
-    # forged; and for the address in all, unless the sender is proven.
-    theirs = and_(
-        col(Message.sender_key) == _sender_key(practice, incoming),
-        col(Message.sender_trust) == incoming.sender_trust,
-    )
-    same_words = and_(theirs, col(Outgoing.words_key) == _words_key(practice, incoming))
     in_all, answered, answered_the_same = session.exec(
-        select(func.count(), func.count(case_when((theirs, 1))), func.count(case_when((same_words, 1))))
-        .select_from(Outgoing)
-        .join(Message, and_(col(Message.case_id) == col(Outgoing.case_id), col(Message.opened_case)))
-        .where(
-            col(Outgoing.address_key) == practice.address_key(address),
-            col(Outgoing.kind) == Kind.ACKNOWLEDGEMENT,
-            col(Outgoing.created_at) > now - ACKNOWLEDGEMENT_WINDOW,
-        )
+        _ANSWERED,
+        params={
+            "sender_key": _sender_key(practice, incoming),
+            "sender_trust": incoming.sender_trust,
+            "words_key": _words_key(practice, incoming),
+            "address_key": practice.address_key(address),
+            "since": now - ACKNOWLEDGEMENT_WINDOW,
+        },
     ).one()
     most = practice.acknowledgements_per_address
     flooded = in_all >= most * OTHERS_FACTOR and incoming.sender_trust != "pass"
@@ -789,6 +789,25 @@ def _no_acknowledgement(session: Session, practice: Practice, incoming: Incoming
     return None
 
 
+_THEIRS = and_(
+    col(Message.sender_key) == bindparam("sender_key"), col(Message.sender_trust) == bindparam("sender_trust")
+)
+# Counted for the sender and what authentication found of it, so that a forger cannot use up the answers of whoever is
+# forged; and for the address in all, unless the sender is proven.
+_ANSWERED = (
+    select(
+        func.count(),
+        func.count(case_when((_THEIRS, 1))),
+        func.count(case_when((and_(_THEIRS, col(Outgoing.words_key) == bindparam("words_key")), 1))),
+    )
+    .select_from(Outgoing)
+    .join(Message, and_(col(Message.case_id) == col(Outgoing.case_id), col(Message.opened_case)))
+    .where(
+        col(Outgoing.address_key) == bindparam("address_key"),
+        col(Outgoing.kind) == Kind.ACKNOWLEDGEMENT,
+        col(Outgoing.created_at) > bindparam("since"),
+    )
+)
 OTHERS_FACTOR = 3
 """How many times the answers for one sender go to one address in all, whoever asks for them in its name."""
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -842,7 +861,8 @@ def _acknowledge(
     *,
     due_at: datetime,
     now: datetime,
-) -> None:
+) -> str:
+    """The id of the letter, which is also a message of the case."""
     assert incoming.answer_to is not None  # noqa: S101 (_no_acknowledgement has seen to it)
     letter = practice.letters.acknowledgement(
         reference=case.reference,
@@ -879,6 +899,4 @@ def _acknowledge(
         },
     )
     session.add(message_of(practice, case, letter, message_id=message_id, to=incoming.answer_to, now=now))
-    audit.record(
-        session, case.id, at=now, actor=str(SYSTEM), act="acknowledgement_queued", detail={"message": message_id}
-    )
+    return message_id
