@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -37,7 +38,7 @@ from intake_bot.mail.reading import Reading
 from intake_bot.mail.server import Listening, MailServer, NoRoom
 from intake_bot.mail.tls import Certificate, CertificateProblem
 from intake_bot.mail.trust import Trust
-from intake_bot.monitoring import Monitoring, Times, waiting
+from intake_bot.monitoring import Times, waiting
 from intake_bot.roles import ALL, Role, told
 from intake_bot.sandbox import Sandbox, SandboxFailed
 from intake_bot.settings import Mail, Relay, Settings, SettingsProblem
@@ -55,6 +56,7 @@ from storage.verify import signing_key
 from triage.suggestion import Suggestion
 
 if TYPE_CHECKING:
+    from intake_bot.monitoring_pages import Monitoring
     from intake_bot.slack.connection import SlackConnection
     from intake_bot.slack.http import SlackHttp
     from intake_bot.slack.ports import SlackSettings
@@ -262,20 +264,7 @@ class Service:
                 Ticker(self.keep_house, seconds=settings.intake.tick_seconds),
                 Ticker(self._back_up, seconds=BACKUP_LOOK_SECONDS),
             ]
-        self.monitoring = (
-            Monitoring(
-                house.database,
-                self._times,
-                host=settings.monitoring.host,
-                port=settings.monitoring.port,
-                now=clock,
-                ping=lambda: self.slack.last_ping if self.slack is not None else None,
-                working=self._wrong,
-                roles=self.roles,
-            )
-            if settings.monitoring.enabled
-            else None
-        )
+        self.monitoring: Monitoring | None = None
         self._clock_watch = ClockWatch(clock, time.monotonic)
         self._stuck: frozenset[str] = frozenset()
         self._no_backup_before: datetime | None = None
@@ -301,12 +290,30 @@ class Service:
             await self.slack.start()
         for ticker in self._tickers:
             ticker.start()
-        if self.monitoring is not None:
-            try:
-                await self.monitoring.start()
-            except OSError as fault:
-                # Nobody's mail waits for somebody to look at it.
-                log.error("monitoring cannot listen: %s", fault.strerror or type(fault).__name__)
+        if self.house.settings.monitoring.enabled:
+            await self._be_seen()
+
+    async def _be_seen(self) -> None:
+        # Loaded where it is wanted, off the loop and behind the mail: it takes as long as much that is before it.
+        pages = await asyncio.to_thread(import_module, "intake_bot.monitoring_pages")
+        settings = self.house.settings.monitoring
+        monitoring = pages.Monitoring(
+            self.house.database,
+            self._times,
+            host=settings.host,
+            port=settings.port,
+            now=self.clock,
+            ping=lambda: self.slack.last_ping if self.slack is not None else None,
+            working=self._wrong,
+            roles=self.roles,
+        )
+        try:
+            await monitoring.start()
+        except OSError as fault:
+            # Nobody's mail waits for somebody to look at it.
+            log.error("monitoring cannot listen: %s", fault.strerror or type(fault).__name__)
+        else:
+            self.monitoring = monitoring
 
     def _sit_down(self) -> None:
         """Take back what was in hand when this node was last stopped, unless another that lives has its name."""

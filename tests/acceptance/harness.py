@@ -51,6 +51,8 @@ class House:
             "INTAKE_BOT_MAIL_ADDRESS": TO,
             # The tests run at any hour: what office hours do to reminders has tests of its own.
             "INTAKE_BOT_REMINDERS_IN_OFFICE_HOURS": "false",
+            # Those who look at it ask for it: loading it takes as long as much of a start.
+            "INTAKE_BOT_MONITORING_ENABLED": "false",
             "INTAKE_BOT_MONITORING_PORT": "0",
         } | {f"INTAKE_BOT_{name.upper()}": value for name, value in settings.items()}
 

@@ -99,14 +99,14 @@ def test_every_message_answered_before_is_there_and_the_service_goes_on(
     lost: tuple[Path, set[str]], found: House
 ) -> None:
     _, before = lost
-    assert "hold" in found.run("verify")
+    assert "hold" in found.run_here("verify")
     service = found.serve().ready()
     assert service.send(mail(message_id="<afterwards@brookfield.example>"))[0] == 250
     wait_until(lambda: bool(service.drain()) and found.settled())
     with found.inside() as (house, session):
         there = {message["message_id"] for message in views.messages_json(session, house.practice, since=None)}
     assert before | {"<afterwards@brookfield.example>"} <= there
-    assert "hold" in found.run("verify")
+    assert "hold" in found.run_here("verify")
     service.stop()
 
 
@@ -119,7 +119,7 @@ def test_a_restore_into_what_is_in_use_is_refused(lost: tuple[Path, set[str]], f
     # Another master key is never written over.
     other = House(found.folder.parent / "other")
     other.folder.mkdir()
-    other.run("status")
+    other.run_here("status")
     shutil.rmtree(other.data)
     other.run(
         "restore", str(left / "intake.backup"), "--recovery-key-file", str(left / "recovery.key"), expect=1

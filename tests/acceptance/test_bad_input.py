@@ -91,15 +91,15 @@ def test_a_nest_of_three_megabytes_is_parked_whole_and_can_be_filed(house: House
     (shown,) = [message for message in house.json("messages") if message["parked"]]
     assert shown["id"] == parked["id"]
 
-    house.run("replay", parked["id"])
+    house.run_here("replay", parked["id"])
     wait_until(lambda: house.json("status")[0]["parked"] == 1, seconds=60)
-    reference = house.run("file", parked["id"]).strip()
+    reference = house.run_here("file", parked["id"]).strip()
     assert house.json("status")[0]["parked"] == 0
     out = house.folder / "original.eml"
-    house.run("attachment", reference, "1", "--out", str(out))
+    house.run_here("attachment", reference, "1", "--out", str(out))
     assert out.read_bytes().rstrip() == raw.rstrip()
-    house.run("attachment", reference, "1", "--out", str(out), expect=1)  # nothing is overwritten
-    house.run("verify")
+    house.run_here("attachment", reference, "1", "--out", str(out), expect=1)  # nothing is overwritten
+    house.run_here("verify")
 
 
 def test_two_thousand_recipients_are_taken_up_to_the_limit(service: Service) -> None:

@@ -80,8 +80,8 @@ class Template:
         service.stop()
         (self.case,) = (str(case["case"]) for case in self.house.json("cases"))
         said = ("--decision", "referral", "--category", "physical", "--criteria", "1", "--reason", "Force was used.")
-        self.house.run("decide", self.case, *said)
-        self.house.run("conclude", self.case, "--note", "No basis.", "--outcome", "unfounded")
+        self.house.run_here("decide", self.case, *said)
+        self.house.run_here("conclude", self.case, "--note", "No basis.", "--outcome", "unfounded")
         self.house.run_here("backup", str(folder / "first.backup"))
 
     def copied(self, folder: Path) -> House:

@@ -64,7 +64,7 @@ def test_a_referral_form_alone_is_read_by_triage(house: House, service: Service)
         assert evidence["document"] == 0
         assert form["text"][evidence["start"] : evidence["end"]] == evidence["text"]
     assert "child_name_or_age" not in case["suggestion"]["missing"]
-    house.run("attachment", str(message["case"]), "1", "--out", str(house.folder / "form.docx"))
+    house.run_here("attachment", str(message["case"]), "1", "--out", str(house.folder / "form.docx"))
     assert hashlib.sha256((house.folder / "form.docx").read_bytes()).hexdigest() == message["attachments"][0]["sha256"]  # type: ignore[index]
 
 
@@ -244,8 +244,8 @@ def test_a_decision_meets_the_target_cancels_reminders_and_starts_the_month(hous
         "--by",
         "amina",
     ]
-    house.run(*decide, expect=2)  # a referral without a criterion
-    house.run(*decide, "--criteria", "1,3")
+    house.run_here(*decide, expect=2)  # a referral without a criterion
+    house.run_here(*decide, "--criteria", "1,3")
     case = house.show(reference)
     assert case["decision"]["decision"] == "referral"
     assert case["decision"]["criteria"] == [1, 3]
@@ -259,8 +259,8 @@ def test_a_decision_meets_the_target_cancels_reminders_and_starts_the_month(hous
     }
     acts = [entry["act"] for entry in case["audit"]]
     assert acts.index("claimed") < acts.index("decided")
-    house.run("release", reference, expect=1)
-    assert "working day" in house.run("explain", reference, "triage")
+    house.run_here("release", reference, expect=1)
+    assert "working day" in house.run_here("explain", reference, "triage")
 
 
 def test_reminders_come_once_late_ones_marked_and_none_after_the_decision(house: House, service: Service) -> None:
@@ -283,7 +283,7 @@ def test_reminders_come_once_late_ones_marked_and_none_after_the_decision(house:
 
 
 def test_every_chain_holds_after_all_that(house: House, service: Service) -> None:
-    assert "hold" in house.run("verify")
+    assert "hold" in house.run_here("verify")
 
 
 def test_the_canary_is_in_no_log_line_and_in_nothing_sent(house: House, service: Service) -> None:

@@ -30,6 +30,7 @@ def nodes(folder: Path, url: str, *names: str, **settings: str) -> list[House]:
     """As in docs/deploy.md: one configuration and one master key, a data folder and a name each."""
     (folder / "key").mkdir()
     shared = {"database_url": url, "keys_file": str(folder / "key" / "master.key"), "triage_enabled": "false"}
+    shared |= {"monitoring_enabled": "true"}
     houses = []
     for name in names:
         (folder / name).mkdir()

@@ -50,11 +50,11 @@ def test_a_no_names_consultation_loses_its_content_when_it_is_concluded(house: H
     assert shown["no_names"] is True
     assert CANARY in shown["messages"][0]["body_text"]
     said = ["--decision", "consultation", "--category", "conduct", "--reason", f"{CANARY}: advised."]
-    house.run("decide", case, *said)
+    house.run_here("decide", case, *said)
     with sqlite3.connect(house.data / "keys" / "keystore.db") as keys:
         before = [bytes(row[0]) for row in keys.execute("SELECT wrapped FROM keystore_keys WHERE wrapped IS NOT NULL")]
     keys.close()
-    printed = house.run("conclude", case, "--note", f"{CANARY}: done.", "--by", "Amina")
+    printed = house.run_here("conclude", case, "--note", f"{CANARY}: done.", "--by", "Amina")
     assert "content has gone" in printed
     service.settle()
 
@@ -66,7 +66,7 @@ def test_a_no_names_consultation_loses_its_content_when_it_is_concluded(house: H
         None,
     )
     assert [m["body_text"] for m in shown["messages"]] == [None, None]
-    seen = house.run("show", case)
+    seen = house.run_here("show", case)
     assert "Purged on" in seen
     for words in (str(shown), str(house.json("messages")), printed, service.drain(), seen):
         assert CANARY not in words

@@ -80,7 +80,7 @@ def test_a_colleague_consults_and_goes_on_in_the_conversation(slack: SlackProces
     acts = [entry["act"] for entry in shown["audit"]]
     assert acts.count("message_joined") == 2
     assert {"acknowledged", "replied", "reply_sent"} <= set(acts)
-    assert "hold" in house.run("verify")
+    assert "hold" in house.run_here("verify")
     assert CANARY not in service.stop()
 
 

@@ -86,7 +86,7 @@ def test_a_card_calls_upon_who_is_on_duty_and_whom_it_is_for_until_it_is_claimed
 
     # Escalated: the named seniors hear that there is something, by Slack and by mail, and no more.
     before = len(house.letters())
-    house.run("escalate", case["case"], "--why", "complex", "--note", f"Because of {CANARY}.", "--by", "Amina")
+    house.run_here("escalate", case["case"], "--why", "complex", "--note", f"Because of {CANARY}.", "--by", "Amina")
     wait_until(lambda: direct(slack, BOSS) and len(house.letters()) > before)
     (told,) = direct(slack, BOSS)
     assert f"{case['case']} was escalated to a senior manager (complex)" in json.dumps(told)
@@ -95,7 +95,7 @@ def test_a_card_calls_upon_who_is_on_duty_and_whom_it_is_for_until_it_is_claimed
     assert "head@elmshire.example" in letter
     assert "complex" in letter
     assert CANARY not in letter + json.dumps(told)
-    assert "hold" in house.run("verify")
+    assert "hold" in house.run_here("verify")
     service.stop()
 
 
@@ -122,7 +122,7 @@ def test_the_rota_is_seen_and_changed_in_slack_and_is_the_terminals_too(slack: S
     assert today["on_duty"] == [f"slack:T0TEAM/{SAM}"]
     service.send(mail("A coach shouted."))
     assert f"*On duty:* <@{SAM}>" in json.dumps(wait_for_card(slack, service))
-    house.run("rota", "--back", ALEX, "--by", "Amina")
+    house.run_here("rota", "--back", ALEX, "--by", "Amina")
     assert house.json("rota", "--days", "1")[0]["on_duty"] == [f"slack:{ALEX}"]
     slack.do("slash", user=VISITOR, command="/lado", text="rota")
     wait_until(lambda: slack.do("ephemerals", user=VISITOR))

@@ -111,7 +111,7 @@ def test_a_case_from_card_to_decision(slack: SlackProcess, tmp_path: Path) -> No
     assert "Referral" in json.dumps(card)
 
     month = next(r for r in case["reminders"] if (r["deadline"], r["kind"]) == ("one_month", "before"))
-    house.run("tick", "--now", month["due_at"])
+    house.run_here("tick", "--now", month["due_at"])
     wait_until(lambda: any("month" in m["text"] and reference in m["text"] for m in slack.do("messages", channel=DUTY)))
 
     in_channel = json.dumps(slack.do("messages", channel=DUTY)) + json.dumps(slack.do("ephemerals", user=VISITOR))

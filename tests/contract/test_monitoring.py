@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from contract.test_casework import AMINA, FRIDAY_1640, Desk, desk
 from intake_bot.casework.acts import NotAConsultation
 from intake_bot.casework.vocabulary import SetAside
-from intake_bot.monitoring import Monitoring, Times, waiting
+from intake_bot.monitoring import Times, waiting
+from intake_bot.monitoring_pages import Monitoring
 
 __all__ = ["desk"]
 
