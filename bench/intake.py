@@ -3,10 +3,13 @@
 Starts the real ``intake-bot serve`` in a throw-away folder, once with triage and once without, sends mails one after the
 other and then ten at once, and reads the times from the client's clock (250) and from the service's own rows
 (acknowledgement written, card shown; both from the moment the message was taken). Figures are this machine's alone.
+
+``--alone`` times reading and filing by themselves, without delivery and without triage, one message after the other.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import select
@@ -20,16 +23,28 @@ import tempfile
 import threading
 import time
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
+from rich.console import Console
+
+from intake_bot.house import open_house
+from intake_bot.service import Service
+from intake_bot.settings import Settings
+from storage.spool import Channel, Offer, accept
+
 MESSAGES = 60
+ALONE = 220
 SESSIONS = 10
 PER_SECOND, PACED_SECONDS = 50, 20
 
 
 def main() -> None:
+    if "--alone" in sys.argv:
+        with tempfile.TemporaryDirectory(prefix="intake-bot-bench-") as folder:
+            asyncio.run(alone(Path(folder)))
+        return
     text = resources.files("intake_bot").joinpath("demo_mail", "1-harm.eml").read_bytes()
     print(f"{MESSAGES} messages of {len(text)} bytes, one connection each; milliseconds as median / p95 / max\n")
     for triage in ("true", "false"):
@@ -105,6 +120,28 @@ def measure(folder: Path, text: bytes, *, triage: str) -> None:
         process.wait(20)
 
 
+async def alone(folder: Path) -> None:
+    """Reading in the child process and filing in one transaction, by the service's own worker."""
+    settings = Settings.model_validate({"triage": {"enabled": False}, "keys": {"file": folder / "master.key"}})
+    house = open_house(settings, folder / "data", {}, keys_ahead=ALONE)
+    service = Service(house, console=Console(quiet=True))
+    text = resources.files("intake_bot").joinpath("demo_mail", "1-harm.eml").read_bytes()
+    now = datetime.now(UTC)
+    for number in range(ALONE):
+        envelope = {"from": "dsl@brookfield.example", "to": ["lado@elmshire.example"], "client": "127.0.0.1"}
+        accept(house.database, house.practice.vault, [Offer(Channel.EMAIL, numbered(text, number), envelope, now)])
+    took, spent = [], time.process_time()
+    while True:
+        began = time.perf_counter()
+        if not await service._intake.step():
+            break
+        took.append((time.perf_counter() - began) * 1000)
+    spent = (time.process_time() - spent) * 1000 / len(took)
+    print(f"reading and filing alone, {len(took)} messages: {spread(took[20:])} ms; processor {spent:.1f} ms each")
+    await service.reader.sandbox.stop()
+    house.close()
+
+
 def at_a_pace(port: int, text: bytes) -> list[float]:
     """So many mails a second, each when its time has come, whether or not those before it are answered."""
     taken: list[float] = []
@@ -123,9 +160,7 @@ def at_a_pace(port: int, text: bytes) -> list[float]:
 
 
 def send(port: int, text: bytes, number: int) -> float:
-    raw = text.replace(b"Message-ID: <", b"Message-ID: <%d." % number).replace(b"Kieran", b"Kieran%d" % number)
-    # Each from a sender of its own: the cards of one who sends so many are folded into a line that waits.
-    raw = re.sub(rb"(?m)^(From: .*<)", rb"\g<1>%d." % number, raw)
+    raw = numbered(text, number)
     with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
         # Without this the dot waits in our own kernel for an acknowledgement of the line before it (40 ms).
         client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -139,6 +174,12 @@ def send(port: int, text: bytes, number: int) -> float:
         client.send(b"\r\n.\r\n")
         assert client.getreply()[0] == 250
         return (time.monotonic() - dot) * 1000
+
+
+def numbered(text: bytes, number: int) -> bytes:
+    """A message of its own. Each from a sender of its own: the cards of one who sends so many are folded into a line."""
+    raw = text.replace(b"Message-ID: <", b"Message-ID: <%d." % number).replace(b"Kieran", b"Kieran%d" % number)
+    return re.sub(rb"(?m)^(From: .*<)", rb"\g<1>%d." % number, raw)
 
 
 def settle(folder: Path) -> None:

@@ -6,7 +6,7 @@ keyed hashes of what two writings of a name share. What is said of a match holds
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -116,19 +116,28 @@ def named_by_officer(session: Session, practice: Practice, case: Case, name: Nam
 
 
 def earlier(
-    session: Session, practice: Practice, case: Case, *, most: int = MOST_CANDIDATES, new: bool = False
+    session: Session,
+    practice: Practice,
+    case: Case,
+    *,
+    most: int = MOST_CANDIDATES,
+    named: Sequence[Name] | None = None,
 ) -> list[Earlier]:
     """Other contacts that may concern the same adult, the surest first; of those that share a key, the ``most`` newest.
 
-    Nothing can have been merged into a ``new`` case: that is not looked for.
+    ``named``: for a case that is new, the names that were just noted on it, so that nothing of its own is looked for.
     """
     # What was merged into this case is this one's.
-    own = [case.id, *(() if new else session.exec(select(Case.id).where(col(Case.merged_into) == case.id)))]
+    merged = () if named is not None else session.exec(select(Case.id).where(col(Case.merged_into) == case.id))
+    own = [case.id, *merged]
     # Most are like nobody, and that is told by the index alone.
     ids = list(session.connection().execute(_LIKE, {"own": own, "most": most}).scalars())
     if not ids:
         return []
-    ours = _names(session, practice, own)
+    if named is None:
+        ours = [(source, name) for _, source, name in _names(session, practice, own)]
+    else:
+        ours = [(TEXT, name) for name in named]
     candidates = session.exec(
         select(Case)
         .where(
@@ -142,7 +151,7 @@ def earlier(
         theirs.setdefault(case_id, []).append((source, name))
     found: dict[str, Earlier] = {}
     for candidate in candidates:
-        best = _best([(source, name) for _, source, name in ours], theirs.get(candidate.id, []))
+        best = _best(ours, theirs.get(candidate.id, []))
         if best is None:
             continue
         # What was merged is dealt with under the other reference.
@@ -186,11 +195,14 @@ def setting(session: Session, case: Case) -> Setting | None:
     return Setting(len(rows), references[:MOST_SHOWN])
 
 
-def look(session: Session, practice: Practice, case: Case, *, new: bool = False) -> None:
-    """Set on the card whether there is anything earlier to look at. The caller draws the card anew."""
+def look(session: Session, practice: Practice, case: Case, *, named: Sequence[Name] | None = None) -> None:
+    """Set on the card whether there is anything earlier to look at. The caller draws the card anew.
+
+    ``named`` as :func:`earlier` takes it.
+    """
     session.flush()
     now_true = []
-    if any(one.sure >= SURE_ENOUGH for one in earlier(session, practice, case, most=MOST_AT_ONCE, new=new)):
+    if any(one.sure >= SURE_ENOUGH for one in earlier(session, practice, case, most=MOST_AT_ONCE, named=named)):
         now_true.append(Remark.EARLIER_CONTACT.value)
     about = setting(session, case)
     if about is not None and about.contacts >= PATTERN:

@@ -347,8 +347,9 @@ def _open_case(
         notice = Notice(NoticeKind.CAPPED, reference=case.reference)
         key = f"capped:{practice.address_key(incoming.answer_to)}:{now:%Y-%m-%d}"
         desk_queue.post_notice(session, practice, notice, key=key, now=now)
-    matching.note(session, practice, case, _named(incoming), source=matching.TEXT, now=now)
-    matching.look(session, practice, case, new=True)
+    named = _named(incoming)
+    matching.note(session, practice, case, named, source=matching.TEXT, now=now)
+    matching.look(session, practice, case, named=named)
     if fold and sender_key is not None:
         desk_queue.fold_card(session, practice, sender_key, now=now)
     else:
