@@ -235,6 +235,9 @@ class DeliveryWorker:
     def _delivered(self, parcel: Parcel, posted: Posted | None) -> None:
         now = self.clock()
         with self.database.write() as session:
+            if parcel.case_id is not None:
+                # First, as an officer's act takes it: the record's head comes after, and nobody waits for each other.
+                session.get_one(Case, parcel.case_id, with_for_update=True)
             self._measure(session, parcel, now)
             if posted is not None and parcel.case_id is not None:
                 self._stands(session, parcel, posted, now=now)
@@ -249,7 +252,7 @@ class DeliveryWorker:
                 seniors.told(session, parcel.case_id, parcel.content, now=now)
             outbox.delivered(session, parcel.id, now=now)
             if parcel.case_id is not None and parcel.kind is not Kind.EVENT:
-                case = session.get_one(Case, parcel.case_id, with_for_update=True)
+                case = session.get_one(Case, parcel.case_id)
                 if parcel.kind is Kind.NOTICE and case.restricted:
                     notice = desk_queue.notice_from_json(parcel.content)
                     restricted.tell_named(session, self.practice, case, notice, key=parcel.id, now=now)
@@ -258,7 +261,7 @@ class DeliveryWorker:
 
     def _stands(self, session: Session, parcel: Parcel, posted: Posted, *, now: datetime) -> None:
         """Note where something stands from now on."""
-        case = session.get_one(Case, parcel.case_id, with_for_update=True)
+        case = session.get_one(Case, parcel.case_id)
         match parcel.kind:
             case Kind.CARD:
                 case.desk_channel, case.desk_ts = posted.channel, posted.ts
@@ -318,6 +321,8 @@ class DeliveryWorker:
             if parked and parcel.kind is Kind.NOTICE and parcel.content.get("kind") != NoticeKind.PARKED:
                 notice = Notice(NoticeKind.PARKED, code=f"notice_{failure.code}"[:60])
                 desk_queue.post_notice(session, self.practice, notice, key=f"parked:{parcel.id}", now=now)
+            if parked and parcel.case_id is not None and restricted.is_of_named(parcel.content):
+                restricted.not_told(session, self.practice, parcel.case_id, key=parcel.id, now=now)
             if parked and parcel.kind is Kind.ERASE:
                 undelivered.not_erased(session, self.practice, parcel.content["post"], failure.code, now=now)
             if parked and parcel.kind is Kind.CARD_UPDATE and parcel.case_id is not None:
@@ -328,6 +333,10 @@ class DeliveryWorker:
 
     def _cancel(self, parcel: Parcel) -> None:
         with self.database.write() as session:
+            if parcel.kind is Kind.SENIOR and seniors.is_true_still(session, parcel.case_id or "", parcel.content):
+                # The restriction was lifted between the look and this: it goes after all.
+                outbox.failed(session, parcel.id, "true_again", now=self.clock())
+                return
             # One that an earlier attempt may have brought there stays on the record as sent.
             if parcel.kind is Kind.FEEDBACK and parcel.case_id and parcel.mail_id and not parcel.look_first:
                 feedback.withdraw(session, self.practice, parcel.case_id, parcel.id, parcel.mail_id, now=self.clock())
@@ -337,7 +346,7 @@ class DeliveryWorker:
 def _somebody_waits(parcel: Parcel) -> bool:
     """Whether an officer must telephone where this could not be delivered.
 
-    A notice of ours to those named on a restricted case is none: told of it, they would be told in the same way again.
+    What could not be told to those named on a restricted case is for the channel (:func:`restricted.not_told`).
     """
     if parcel.via is Via.MAIL:
         return parcel.kind is not Kind.FEEDBACK

@@ -384,15 +384,17 @@ class Service:
         except SQLAlchemyError:
             log.error("what was in hand could not be handed over: it is taken up when its lease has ended")
 
-    async def sweep(self) -> list[reminders.Sent]:
-        """One look at the clocks: mark what is missed, put what is due in the outbox."""
-        sent = await asyncio.to_thread(self._sweep)
+    async def sweep(self, now: datetime | None = None) -> list[reminders.Sent]:
+        """One look at the clocks, as at ``now``: mark what is missed, put what is due in the outbox."""
+        sent = await asyncio.to_thread(self._sweep, now or self.clock())
         self._desk_wake.set()
         return sent
 
     async def _sweep_unless_in_doubt(self) -> None:
+        # By the time that was found right: the clock may be set while this waits for its turn among the nodes.
+        now = self.clock()
         if self._clock_watch.may_remind():
-            await self.sweep()
+            await self.sweep(now)
 
     async def settle(self) -> None:
         """Wait until everything accepted is dealt with and everything due is delivered."""
@@ -418,10 +420,10 @@ class Service:
                 if (heard := self.slack.heard_until) is not None:
                     session.merge(Meta(name=SLACK_HEARD_UNTIL, value=heard.isoformat()))
 
-    def _sweep(self) -> list[reminders.Sent]:
+    def _sweep(self, now: datetime) -> list[reminders.Sent]:
         # The rows' own locks and keys keep two nodes from sending one reminder twice: this spares all but one the looking.
         with self.house.database.leadership(CLOCK_LOCK, at_most=LOOK_AT_MOST) as leads:
-            return sweep(self.house, now=self.clock()) if leads else []
+            return sweep(self.house, now=now) if leads else []
 
     async def keep_house(self) -> None:
         """What nobody waits for. A backup disk that hangs, or a fault here, keeps no reminder from going out."""
@@ -445,7 +447,10 @@ class Service:
                     log.exception("a step of keeping house failed")
 
     def _bring_back(self) -> None:
-        count = bring_back(self.house.database, now=self.clock())
+        now = self.clock()
+        if not self._clock_watch.may_remind():
+            return  # by a clock that was just set back, all that waits came ahead
+        count = bring_back(self.house.database, now=now)
         if count:
             log.warning("the clock ran ahead: %d waiting things are brought back to now", count)
 

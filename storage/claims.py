@@ -74,8 +74,8 @@ def release_leases(session: Session, *, worker: str, now: datetime) -> int:
 def bring_back(database: Database, *, now: datetime) -> int:
     """Make free what a clock that ran ahead has put so far off that it would lie there unseen; how many rows.
 
-    That is what came by that clock, and what was put back by it after a taking. What waits on purpose stays, as does what is
-    leased: a lease may be that of another node that lives.
+    That is what came by that clock, and what was put back by it after a taking. What waits on purpose stays. What is leased
+    may be in the hands of a node that lives: it has an hour more, which is longer than any lease, and is then free.
     """
     count = 0
     for table, came_at in ((Spooled, col(Spooled.received_at)), (Outgoing, col(Outgoing.created_at))):
@@ -85,10 +85,12 @@ def bring_back(database: Database, *, now: datetime) -> int:
         put_back = available_at > now + FURTHEST
         if table is Outgoing:
             put_back = and_(put_back, col(Outgoing.claims) > 0)
-        lost = and_(col(table.state) == WAITING, or_(came_ahead, put_back))
+        waits = and_(col(table.state) == WAITING, or_(came_ahead, put_back))
+        held = and_(col(table.state) == LEASED, available_at > now + FURTHEST)
         with database.read() as session:
-            if session.exec(select(table.id).where(lost).limit(1)).first() is None:
+            if session.exec(select(table.id).where(or_(waits, held)).limit(1)).first() is None:
                 continue
         with database.write() as session:
-            count += session.connection().execute(update(table).where(lost).values(available_at=now)).rowcount
+            for lost, free_at in ((waits, now), (held, now + AHEAD)):
+                count += session.connection().execute(update(table).where(lost).values(available_at=free_at)).rowcount
     return count

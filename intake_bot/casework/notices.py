@@ -40,6 +40,12 @@ def sentence(notice: Notice, voice: Voice) -> str:
     return said
 
 
+UNTOLD = "nobody_told"
+"""The code of a channel's notice about a restricted case of which nobody can be told in a conversation of their own."""
+UNREACHED = "not_reached"
+"""The code where one of them could not be told after all."""
+
+
 def _news(notice: Notice, voice: Voice) -> str:
     """What has happened that somebody must know of."""
     about = voice.word(notice.reference) if notice.reference else "A case"
@@ -68,9 +74,12 @@ def _news(notice: Notice, voice: Voice) -> str:
             said = f"{about} was escalated to a senior manager ({code})."
         case NoticeKind.RESTRICTED:
             said = f"{about} is restricted, and there is something about it: those named on it have been told."
-            if notice.code is not None:  # none of them is in Slack
+            if notice.code is not None:  # none of them is in Slack, or one could not be told there
+                untold = (
+                    "One of those named on it could not be told" if notice.code == UNREACHED else "Nobody has been told"
+                )
                 said = (
-                    f"{about} is restricted, and there is something about it. Nobody has been told what: whoever is "
+                    f"{about} is restricted, and there is something about it. {untold} what: whoever is "
                     f"named on it must open it at the terminal: intake-bot show {about}"
                 )
         case NoticeKind.MORE_URGENT:

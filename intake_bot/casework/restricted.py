@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from sqlmodel import Session
 
+from intake_bot.casework import desk_queue
 from intake_bot.casework.desk import Actor, Notice, NoticeKind
 from intake_bot.casework.letters import say_time
-from intake_bot.casework.notices import Voice, sentence
+from intake_bot.casework.notices import UNREACHED, UNTOLD, Voice, sentence
 from intake_bot.casework.practice import Practice
 from storage import outbox
 from storage.outbox import Kind, Via
 from storage.tables import Case
-
-UNTOLD = "nobody_told"
-"""The code of a channel's notice of which nobody can be told in a conversation of their own."""
 
 
 def for_the_channel(notice: Notice, case: Case) -> Notice:
@@ -41,9 +41,25 @@ def tell_named(session: Session, practice: Practice, case: Case, notice: Notice,
             via=Via.DESK,
             kind=Kind.DIRECT,
             now=now,
-            content={"actor": str(actor), "text": sentence(notice, voice), "form": False},
+            content={"actor": str(actor), "text": sentence(notice, voice), "form": False, "named": True},
             case_id=case.id,
         )
+
+
+def is_of_named(content: Mapping[str, Any]) -> bool:
+    """Whether an outbox row's content is what one of those named on a restricted case is told."""
+    return bool(content.get("named"))
+
+
+def not_told(session: Session, practice: Practice, case_id: str, *, key: str, now: datetime) -> None:
+    """One of those named could not be told (they may have left Slack): the channel hears that somebody must look.
+
+    ``key`` is the outbox row of what could not be told.
+    """
+    case = session.get_one(Case, case_id)
+    notice = Notice(NoticeKind.RESTRICTED, reference=case.reference, code=UNREACHED)
+    # Without the case, whose named people would be told of it in the same way.
+    desk_queue.post_notice(session, practice, notice, key=f"untold:{key}", now=now)
 
 
 def _in_slack(case: Case) -> list[Actor]:

@@ -128,6 +128,7 @@ class _Interactions:
         }
         self.not_kept: Callable[[], None] = lambda: None
         self._hinted: set[tuple[str, str]] = set()
+        self._refused: set[tuple[str, str]] = set()
         self._whispering: set[asyncio.Task[None]] = set()
         self._forms = act_forms.offered_at(show_content=settings.show_content)
         self._officers = Officers(named, self.client, ports.now)
@@ -435,7 +436,12 @@ class _Interactions:
                 self._hinted.add((actor.id, card))
                 self._whisper(actor, card, NOTES_GO)
             return done
+        if (channel, str(said["ts"])) in self._refused:
+            return done  # read back: they were told, and it is on the record
         if not await self._allowed(actor, "note"):
+            if len(self._refused) >= HINTS:
+                self._refused.clear()
+            self._refused.add((channel, str(said["ts"])))
             self._whisper(actor, card, NOT_AN_OFFICER)
             return done
         words = unescaped(str(said["text"]))

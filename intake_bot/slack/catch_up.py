@@ -47,6 +47,7 @@ class CatchUp:
         self._task: asyncio.Task[None] | None = None
         self._again = False
         self._left = 0
+        self._begun_at = self._since = 0.0
         self.up_to_date = False
 
     def begin(self) -> None:
@@ -55,6 +56,7 @@ class CatchUp:
         if self._task is not None and not self._task.done():
             self._again = True
             return
+        self._begun_at, self._since = self._ports.now().timestamp(), 0.0
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -84,8 +86,7 @@ class CatchUp:
         log.info("read back what was said in Slack while down: %d messages", count)
 
     async def _read(self) -> int:
-        heard = await self._ports.heard_until()
-        since = (heard - MARGIN if heard is not None else self._ports.now() - FIRST).timestamp()
+        since = self._since = self._since or await self._from_when()
         team = str((await self._ask("auth_test"))["team_id"])
         count = 0
         async for channel in self._conversations():
@@ -93,6 +94,15 @@ class CatchUp:
         if self._settings.thread_notes:
             count += await self._hear_all(team, self._settings.channel, "group", since)
         return count
+
+    async def _from_when(self) -> float:
+        """Settled once for all tries, and not later than the first: meanwhile another node, which has heard all that came to
+        it, may move the mark that they share beyond what this one has yet to read.
+        """
+        heard = await self._ports.heard_until()
+        if heard is None:
+            return self._begun_at - FIRST.total_seconds()
+        return min(heard.timestamp(), self._begun_at) - MARGIN.total_seconds()
 
     async def _hear_all(self, team: str, channel: str, kind: str, since: float) -> int:
         said = [message async for message in self._said(channel, since)]

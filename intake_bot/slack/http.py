@@ -64,12 +64,12 @@ class SlackHttp:
         log.info("taking what Slack sends on %s:%d", self._settings.http_host, self.port)
 
     async def stop(self) -> None:
-        """Finish what is in hand, then close."""
-        if self._catch_up is not None:
-            await self._catch_up.stop()
+        """Finish what is in hand, then close. A request in hand may begin a reading, which must not outlive us."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        if self._catch_up is not None:
+            await self._catch_up.stop()
 
     async def _handle(self, request: web.Request) -> web.Response:
         try:

@@ -141,7 +141,7 @@ class TestReadBack:
         async with FakeSlack() as slack:
             casework, _ = await with_card(slack)
             slack.say(VISITOR, DIRECT, "Long ago.")
-            casework.heard = datetime.now(UTC) + timedelta(minutes=10)
+            casework.time = casework.heard = datetime.now(UTC) + timedelta(minutes=10)
             async with line(slack, casework) as reading:
                 await until(lambda: reading.up_to_date)
                 assert casework.said == {}
@@ -169,6 +169,30 @@ class TestReadBack:
                 casework.accept_raises = None
                 await until(lambda: reading.up_to_date)
                 assert notes(casework) == ["Rang the school."]
+
+    async def test_another_node_s_sign_of_life_moves_nothing_past_what_this_one_has_to_read(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(catch_up, "PAUSE_SECONDS", 0.01)
+        async with FakeSlack() as slack:
+            casework, _ = await with_card(slack)
+            slack.say(VISITOR, DIRECT, "A coach hit a boy.")
+            slack.fail_next("conversations.history", "500", times=3)
+            async with line(slack, casework) as reading:
+                await until(lambda: slack.called("conversations.history"))
+                casework.heard = datetime.now(UTC) + timedelta(hours=1)
+                await until(lambda: reading.up_to_date)
+                assert len(casework.said) == 1
+
+    async def test_a_refusal_is_said_once_however_often_it_is_read(self) -> None:
+        async with FakeSlack() as slack:
+            casework, card = await with_card(slack, thread_notes=True)
+            async with line(slack, casework, thread_notes=True) as reading:
+                await until(lambda: reading.up_to_date)
+                await slack.message(VISITOR, DUTY, "I know them.", thread_ts=card)
+                reading.begin()
+                await until(lambda: reading.up_to_date)
+                assert casework.happened.count(("refused", f"slack:T0TEAM/{VISITOR}", "note")) == 1
 
     async def test_one_that_cannot_be_kept_holds_up_no_other(self) -> None:
         async with FakeSlack() as slack:

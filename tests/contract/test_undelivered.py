@@ -14,6 +14,7 @@ from contract.test_chasing import told
 from intake_bot.casework import own_posts, threads
 from intake_bot.casework.acts import Restrict
 from intake_bot.casework.desk import Actor, DeliveryFailed, Direct, NoticeKind, Posted
+from intake_bot.casework.notices import UNREACHED, Voice, sentence
 from intake_bot.casework.own_posts import Holds, Standing
 from intake_bot.casework.vocabulary import Remark
 from intake_bot.delivery import DeliveryWorker
@@ -96,10 +97,18 @@ async def test_an_answer_that_its_asker_cannot_get_is_told_without_its_words(des
         assert Remark.NOT_DELIVERED in case.remarks
 
 
-async def test_what_those_named_on_a_case_cannot_be_told_makes_no_round(desk: Desk, tmp_path: Any) -> None:
+async def test_what_those_named_on_a_case_cannot_be_told_is_for_the_channel_and_makes_no_round(
+    desk: Desk, tmp_path: Any
+) -> None:
     _, case_id = referred(desk)
-    await say(desk, tmp_path, Kind.DIRECT, case_id, form=False)
+    await say(desk, tmp_path, Kind.DIRECT, case_id, form=False, named=True)
     assert told(desk, NoticeKind.DELIVERY_FAILED) == []
+    (notice,) = told(desk, NoticeKind.RESTRICTED)
+    assert notice.code == UNREACHED
+    assert "could not be told" in sentence(notice, Voice(str, str))
+    with desk.database.read() as session:
+        rows = session.exec(select(Outgoing).where(col(Outgoing.key).startswith("untold:"))).all()
+    assert [row.case_id for row in rows] == [None], "of a case's notice those named on it would be told again"
 
 
 async def test_what_cannot_be_deleted_in_slack_is_told_and_on_the_record(desk: Desk, tmp_path: Any) -> None:
