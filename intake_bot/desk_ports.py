@@ -9,9 +9,10 @@ from datetime import date, datetime
 from sqlmodel import Session, col, select
 
 from intake_bot import searching
-from intake_bot.casework import advise, asking, queue, rota, views
+from intake_bot.casework import advise, asking, files, queue, rota, views
 from intake_bot.casework.acts import Done, Refused
 from intake_bot.casework.desk import Actor, CaseCard, CaseView
+from intake_bot.casework.files import CaseFile
 from intake_bot.casework.queue import Which
 from intake_bot.casework.rota import DutyDay
 from intake_bot.house import House
@@ -61,6 +62,9 @@ class DeskPorts:
 
     async def writing(self, case_id: str, actor: Actor) -> Writing | None:
         return await asyncio.to_thread(self._writing, case_id, actor)
+
+    async def files(self, case_id: str, actor: Actor) -> tuple[CaseFile, ...]:
+        return await asyncio.to_thread(self._files, case_id, actor)
 
     async def open_actions(self, case_id: str, actor: Actor) -> tuple[tuple[str, str], ...]:
         return await asyncio.to_thread(self._open_actions, case_id, actor)
@@ -214,6 +218,14 @@ class DeskPorts:
                 return ()
             views.record_access(session, case, actor, "actions", now=self.now())
             return views.open_actions(session, self._house.practice, case)
+
+    def _files(self, case_id: str, actor: Actor) -> tuple[CaseFile, ...]:
+        with self._house.database.write() as session:
+            case = self._case(session, case_id, actor)
+            if case is None:
+                return ()
+            views.record_access(session, case, actor, "files", now=self.now())
+            return tuple(files.of_case(session, self._house.practice, case))
 
     def _refuse(self, actor: Actor, what: str) -> None:
         with self._house.database.write() as session:
