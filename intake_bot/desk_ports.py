@@ -17,7 +17,7 @@ from intake_bot.casework.queue import Which
 from intake_bot.casework.rota import DutyDay
 from intake_bot.house import House
 from intake_bot.slack.ports import Board, Found, SoFar, WriteTo, Writing
-from storage import audit
+from storage import audit, spool
 from storage.search import NoWords, Words
 from storage.spool import Channel, Offer
 from storage.tables import SLACK_HEARD_UNTIL, Case, Meta
@@ -44,6 +44,9 @@ class DeskPorts:
 
     async def accept(self, key: str, payload: bytes, case_id: str) -> bool:
         return await self._accept(key, payload, case_id)
+
+    async def waits(self, key: str) -> bool:
+        return await asyncio.to_thread(self._waits, key)
 
     async def open_case(self, case_id: str, actor: Actor, page: int = 1) -> CaseView | None:
         return await asyncio.to_thread(self._open_case, case_id, actor, page)
@@ -151,6 +154,10 @@ class DeskPorts:
             if case is None or case.purged_at is not None or not views.may_see(case, actor):
                 return None
             return case.id
+
+    def _waits(self, key: str) -> bool:
+        with self._house.database.read() as session:
+            return spool.waits(session, key)
 
     def _heard_until(self) -> datetime | None:
         with self._house.database.read() as session:

@@ -61,7 +61,7 @@ AT_THE_TERMINAL = "This desk takes no words in Slack: do it with intake-bot, at 
 DECIDED_ALREADY = "This case is already decided: see View."
 
 FOLLOWED, FOLLOWED_EVERY_SECONDS = 20, 0.1
-"""How often it is looked whether a claim on the Home tab is performed, before the tab is shown as it is."""
+"""How often it is looked whether an act from the Home tab is performed, before the tab is shown as it is."""
 NOTES_GO = (
     "A kind word: what is typed here stays in Slack and is no part of the case. Notes go under More ..., Add a note."
 )
@@ -147,9 +147,7 @@ class _Interactions:
             case ("block_actions", cards.CLAIM):
                 actor = _actor(body)
                 if await self._allowed(actor, cards.CLAIM):
-                    kept = await self._keep(Claim(_case_id(body), actor), body, body["actions"][0]["action_ts"])
-                    self._see_it_done(body)
-                    return kept
+                    return await self._keep(Claim(_case_id(body), actor), body, body["actions"][0]["action_ts"])
                 context[_REFUSED] = True
             case ("view_submission", consult.CONSULTATION):
                 return await self._consultation(body)
@@ -434,8 +432,10 @@ class _Interactions:
         if isinstance(parsed, dict):
             return _errors(parsed)
         payload = parsed.pack()
-        new = await self._ports.consult(_identity("form", str(_actor(body)), body["view"]["id"], payload), payload)
+        key = _identity("form", str(_actor(body)), body["view"]["id"], payload)
+        new = await self._ports.consult(key, payload)
         log.info("accepted from Slack: a consultation%s", "" if new else ", for the second time")
+        self._see_it_done(body, key)
         return BoltResponse(status=200, body="")
 
     async def _talk(self, body: Body) -> BoltResponse:
@@ -519,21 +519,24 @@ class _Interactions:
             view = figures.with_button(view)
         await self.client.views_publish(user_id=user, view=view)
 
-    def _see_it_done(self, body: Body) -> None:
-        """After a claim on the Home tab: show it anew once the claim is performed, which is another's business."""
-        if body.get("view", {}).get("type") == "home":
-            task = asyncio.create_task(self._shown_when_done(body))
+    def _see_it_done(self, body: Body, key: str) -> None:
+        """After an act from the Home tab, or from a modal that was opened there: show the tab anew once it is performed,
+        which is another's business."""
+        chosen = home.Chosen.of_act(body)
+        if chosen is not None:
+            task = asyncio.create_task(self._shown_when_done(body, key, chosen))
             self._following.add(task)
             task.add_done_callback(self._following.discard)
 
-    async def _shown_when_done(self, body: Body) -> None:
-        actor, case_id = _actor(body), _case_id(body)
-        for _ in range(FOLLOWED):
-            await asyncio.sleep(FOLLOWED_EVERY_SECONDS)
-            card = await self._ports.card(case_id, actor)
-            if card is None or card.officer is not None:
-                break
-        await self._answer(self._publish(actor, home.Chosen.after(body)), body)
+    async def _shown_when_done(self, body: Body, key: str, chosen: home.Chosen) -> None:
+        try:
+            for _ in range(FOLLOWED):
+                await asyncio.sleep(FOLLOWED_EVERY_SECONDS)
+                if not await self._ports.waits(key):
+                    break
+            await self._publish(_actor(body), chosen)
+        except Exception as error:  # nothing was asked for here: what they did is kept, whatever Home shows
+            log.warning("a Home tab was not shown anew: %s", _code(error))
 
     async def _rota_form(self, body: Body) -> BoltResponse:
         """Who is away goes on the rota before the form is acknowledged; the same form again changes nothing."""
@@ -656,6 +659,7 @@ class _Interactions:
         key = _identity(_team(body), str(act.by), occasion, payload)
         new = await self._ports.accept(key, payload, act.case_id)
         log.info("accepted from Slack: %s%s", type(act).__name__, "" if new else ", for the second time")
+        self._see_it_done(body, key)
         return BoltResponse(status=200, body="")
 
     async def _allowed(self, actor: Actor, what: str) -> bool:
@@ -667,7 +671,7 @@ class _Interactions:
         return False
 
     async def _open(self, body: Body, view: dict[str, Any], *, on_top: bool = False) -> None:
-        trigger = body["trigger_id"]
+        trigger, view = body["trigger_id"], home.opened_from(body, view)
         try:
             if on_top:
                 await self.client.views_push(trigger_id=trigger, view=view)

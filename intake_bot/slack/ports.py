@@ -94,6 +94,10 @@ class Ports(Protocol):
         """Keep ``payload``, about a case, for good (committed and synced) under ``key``; False where it was kept before."""
         ...
 
+    async def waits(self, key: str) -> bool:
+        """Whether what was kept under ``key`` is still to be performed."""
+        ...
+
     async def open_case(self, case_id: str, actor: Actor, page: int = 1) -> CaseView | None:
         """The case with its content, the opening of this page of it by ``actor`` audited; None where there is none."""
         ...

@@ -63,6 +63,9 @@ class Casework:
         self.happened.append(("accepted", key, new))
         return new
 
+    async def waits(self, key: str) -> bool:
+        return False
+
     async def open_case(self, case_id: str, actor: Actor, page: int = 1) -> CaseView | None:
         self.happened.append(("opened", case_id, str(actor)) + ((page,) if page > 1 else ()))
         await asyncio.sleep(self.open_seconds)
