@@ -205,6 +205,7 @@ def demo(
 def doctor(json_: JsonOption = False, config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
     """Check configuration, database, keys, relay, Slack and model, and say how to mend what is wrong."""
     from rich.console import Console
+    from rich.markup import escape
 
     from intake_bot.doctor import examine
 
@@ -216,7 +217,8 @@ def doctor(json_: JsonOption = False, config: ConfigOption = None, data: DataOpt
             print_json({"what": finding.what, "level": finding.level, "says": finding.says})
         else:
             mark = {"ok": "[green]ok  [/]", "note": "[yellow]note[/]", "bad": "[red]bad [/]"}[finding.level]
-            console.print(f"{mark} {finding.what}: {finding.says}", highlight=False)
+            # What it says may name a section, which rich would take for a style.
+            console.print(f"{mark} {finding.what}: {escape(finding.says)}", highlight=False)
     if any(finding.level == "bad" for finding in findings):
         raise typer.Exit(EXIT_FAILED)
 
