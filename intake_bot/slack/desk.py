@@ -140,8 +140,9 @@ class SlackDesk:
         except DeliveryFailed as refused:
             return [f"Slack does not take the bot token ({refused.code}): check [slack] bot_token and api_url"]
         findings = []
-        scopes = {one.strip() for one in str(who.headers.get("x-oauth-scopes", "")).split(",")}
-        if self._settings.send_files and "files:write" not in scopes:
+        # Slack says with each answer what the app was installed with; what stands between may not pass it on.
+        scopes = str(who.headers.get("x-oauth-scopes") or "")
+        if self._settings.send_files and scopes and "files:write" not in scopes.replace(" ", "").split(","):
             findings.append(
                 "send_files is on, and the app has no scope files:write: paste the manifest anew and install the app again"
             )
