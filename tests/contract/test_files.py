@@ -17,11 +17,12 @@ from contract.test_casework import Desk, desk
 from contract.test_chasing import told
 from fakes.fake_slack import ALEX, SAM, FakeSlack
 from intake_bot.casework import files
-from intake_bot.casework.acts import Restrict, SendFile
+from intake_bot.casework.acts import NotAConsultation, Restrict, SendFile
 from intake_bot.casework.desk import Actor, NoticeKind
 from intake_bot.casework.files import CaseFile
 from intake_bot.casework.own_posts import FILE_STAYS
 from intake_bot.casework.receive import Filed
+from intake_bot.casework.vocabulary import SetAside
 from intake_bot.delivery import DeliveryWorker
 from intake_bot.mail.outgoing import FolderPost
 from intake_bot.slack.desk import SlackDesk
@@ -218,6 +219,22 @@ async def test_a_case_that_becomes_restricted_gives_none_to_others_and_takes_bac
     done(work.desk, SendFile(work.case_id, SAMS, work.file.key))
     await work.deliver(MONDAY)
     assert len(work.standing) == 1
+
+
+async def test_what_stands_there_goes_when_the_case_closes_and_no_second_order_finds_another(work: Work) -> None:
+    work.asked()
+    await work.deliver(MONDAY)
+    done(work.desk, NotAConsultation(work.case_id, ME, SetAside.MISDIRECTED))
+    later = MONDAY + timedelta(minutes=30)
+    await work.deliver(later)
+    assert work.standing == []
+    done(work.desk, SendFile(work.case_id, ME, work.file.key), now=later)
+    await work.deliver(later)
+    await work.deliver(MONDAY + FILE_STAYS)
+    assert len(work.standing) == 1, "the first one's hour is not the second one's"
+    await work.deliver(later + FILE_STAYS)
+    assert work.standing == []
+    assert work.acts.count("erased") == 2
 
 
 async def test_whoever_waited_in_vain_is_told_and_nothing_waits_on(work: Work) -> None:
