@@ -1,6 +1,6 @@
 """Our own posts on the desk that do not stay there: remembered when they are delivered, taken back through the outbox.
 
-An answer to a colleague holds content, and goes when the case closes. So does a file that an officer asked for, after an
+An answer to a colleague holds content, and goes when the case closes. A file that an officer asked for goes after an
 hour, or when the case closes or becomes restricted before that. The events in a card's thread hold no content, and go when
 the case becomes restricted.
 """
