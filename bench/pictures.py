@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from fakes import sample_cases as cases
 from intake_bot.casework.desk import Actor
+from intake_bot.casework.files import CaseFile
 from intake_bot.casework.queue import Month, Overview, ParkedItem, Queued, Which
 from intake_bot.casework.rota import DutyDay
 from intake_bot.casework.vocabulary import Status
@@ -168,6 +169,15 @@ def pictures() -> dict[str, tuple[str, int]]:
     ] + [DutyDay(monday + timedelta(days=3), begins, begins, (me,), (sam,), ((sam, me),))]
     words = "".join(f"{number} The coach spoke to the team again. " for number in range(455))
     long = replace(cases.view(), messages=(cases.message(text=words, full_text=words),), suggestion=None)
+    attached = [
+        CaseFile("1", 1, "statement.docx", 48_000, fits=True),
+        CaseFile("2", 2, "film.mov", 900_000_000, fits=False),
+    ]
+    files = forms.prepared_files(act_forms.SEND_FILE, attached)
+    assert isinstance(files, forms.Prepared)
+    send_file = forms.form_modal(
+        act_forms.SEND_FILE, card, now=NOW, zone=LONDON, shown=files.shown, fields=files.fields
+    )
     return {
         "card": (page(cards.card_blocks(card, LONDON)), 370),
         "card-in-progress": (page(cards.card_blocks(decided, LONDON)), 370),
@@ -182,6 +192,8 @@ def pictures() -> dict[str, tuple[str, int]]:
         "home": (page(shown_home["blocks"]), 890),
         "card-called": (page(cards.card_blocks(replace(card, on_duty=(me,), proposed=sam), LONDON)), 410),
         "rota": (page(rota.rota_blocks(days)), 210),
+        "view-files": (modal(modals.view_modal(cases.view(), LONDON, sends_files=True)), 860),
+        "send-file": (modal(send_file), 330),
         "rota-away": (modal(rota.away_modal("U0SAM", NOW)), 480),
     }
 

@@ -205,6 +205,7 @@ def demo(
 def doctor(json_: JsonOption = False, config: ConfigOption = None, data: DataOption = DEFAULT_DATA) -> None:
     """Check configuration, database, keys, relay, Slack and model, and say how to mend what is wrong."""
     from rich.console import Console
+    from rich.markup import escape
 
     from intake_bot.doctor import examine
 
@@ -216,7 +217,8 @@ def doctor(json_: JsonOption = False, config: ConfigOption = None, data: DataOpt
             print_json({"what": finding.what, "level": finding.level, "says": finding.says})
         else:
             mark = {"ok": "[green]ok  [/]", "note": "[yellow]note[/]", "bad": "[red]bad [/]"}[finding.level]
-            console.print(f"{mark} {finding.what}: {finding.says}", highlight=False)
+            # What it says may name a section, which rich would take for a style.
+            console.print(f"{mark} {finding.what}: {escape(finding.says)}", highlight=False)
     if any(finding.level == "bad" for finding in findings):
         raise typer.Exit(EXIT_FAILED)
 
@@ -314,6 +316,7 @@ def attachment(
 ) -> None:
     """Write an original file of a case, as it came. It has not been scanned. The access goes on the record."""
     from intake_bot.casework import views
+    from intake_bot.casework.files import NOT_SCANNED
     from intake_bot.mail.limits import Limits
     from intake_bot.mail.reading import attachment_bytes
 
@@ -331,7 +334,7 @@ def attachment(
         failed(f"{out}: {fault.strerror}")
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
-    print(f"{len(content)} bytes, not scanned", file=sys.stderr)
+    print(f"{len(content)} bytes, {NOT_SCANNED}", file=sys.stderr)
 
 
 @app.command()
@@ -620,11 +623,12 @@ def slack_manifest(
     url: Annotated[
         str | None, typer.Option("--url", metavar="URL", help="For HTTP: where Slack reaches this service, https://...")
     ] = None,
+    config: ConfigOption = None,
 ) -> None:
-    """Print the app manifest, with exactly the scopes that are used: paste it where Slack asks for one."""
+    """Print the app manifest, with exactly the scopes that these settings need: paste it where Slack asks for one."""
     from intake_bot.slack.manifest import manifest
 
-    print(json.dumps(manifest(http_url=url), indent=2))
+    print(json.dumps(manifest(http_url=url, send_files=load_settings(config).slack.send_files), indent=2))
 
 
 def _perform(house: House, act: Act, *, at: datetime | None = None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Protocol
 
 from sqlmodel import Session
 
@@ -16,6 +17,7 @@ from intake_bot.casework import (
     conversation,
     desk_queue,
     feedback,
+    files,
     own_posts,
     restricted,
     rota,
@@ -24,12 +26,24 @@ from intake_bot.casework import (
     undelivered,
     views,
 )
-from intake_bot.casework.desk import SYSTEM, Actor, CaseCard, DeliveryFailed, Desk, Direct, Notice, NoticeKind, Posted
+from intake_bot.casework.desk import (
+    SYSTEM,
+    Actor,
+    CaseCard,
+    DeliveryFailed,
+    Desk,
+    Direct,
+    FileToSend,
+    Notice,
+    NoticeKind,
+    Posted,
+)
 from intake_bot.casework.own_posts import Holds, Standing
 from intake_bot.casework.practice import Practice
 from intake_bot.mail.compose import automatic_answer, officers_letter
 from intake_bot.mail.outgoing import Post
 from intake_bot.monitoring import Times
+from intake_bot.sandbox import SandboxFailed
 from storage import audit, outbox, spool
 from storage.engine import Database
 from storage.outbox import Kind, Parcel, Via
@@ -43,6 +57,12 @@ DELAY_TOLD_AFTER = timedelta(hours=1)
 
 FAULTS = 3
 """Tries of what fails by a fault of ours, as a notice that cannot be put in words; then it is parked, and the desk told."""
+
+
+class Opener(Protocol):
+    """Takes a file out of a raw mail, where what strangers send can do no harm. Raises SandboxFailed."""
+
+    async def attachment(self, raw: bytes, part_index: int, sha256: str) -> bytes: ...
 
 
 class _Pointless(Exception):
@@ -62,6 +82,8 @@ class DeliveryWorker:
     clock: Callable[[], datetime]
     lease: timedelta
     name: str
+    opener: Opener | None = None
+    """Needed for files alone, which are sent only where the settings say so."""
     times: Times | None = None
 
     async def step(self) -> bool:
@@ -110,8 +132,10 @@ class DeliveryWorker:
                 there = await asyncio.to_thread(self._to_erase, parcel)
                 if there is None:
                     raise _Pointless
-                await self.desk.erase(there)
+                await (self.desk.erase_file if there.holds is Holds.FILE else self.desk.erase)(there.at)
                 return None
+            case Kind.FILE:
+                return await self._deliver_file(parcel)
             case Kind.DIRECT:
                 content = parcel.content
                 said = Direct(
@@ -172,6 +196,27 @@ class DeliveryWorker:
                 raise _Pointless from None
             raise
 
+    async def _deliver_file(self, parcel: Parcel) -> Posted:
+        if self.clock() - parcel.created_at > files.TRIED_FOR:
+            raise DeliveryFailed("too_late", permanent=True)
+        asked = await asyncio.to_thread(self._asked_for, parcel)
+        if asked is None:
+            raise DeliveryFailed("no_such_file", permanent=True)
+        content = asked.raw if asked.part_index < 0 else await self._taken_out(asked)
+
+        async def begun(at: Posted) -> None:
+            await asyncio.to_thread(self._file_begun, parcel, at)
+
+        file = FileToSend(asked.name, asked.text, content)
+        return await self.desk.send_file(asked.to, file, begun, before=asked.begun)
+
+    async def _taken_out(self, asked: files.Asked) -> bytes:
+        assert self.opener is not None  # noqa: S101 (whoever delivers to a desk in Slack has one)
+        try:
+            return await self.opener.attachment(asked.raw, asked.part_index, asked.sha256)
+        except SandboxFailed as failure:
+            raise DeliveryFailed(f"reading_{failure.code}"[:64]) from None
+
     async def _send_mail(self, parcel: Parcel) -> None:
         assert parcel.mail_id is not None  # noqa: S101 (every mail has one from the start)
         compose = automatic_answer
@@ -225,6 +270,18 @@ class DeliveryWorker:
         except (*UNOPENABLE, LookupError):  # the case was purged a moment ago
             raise _Pointless from None
 
+    def _asked_for(self, parcel: Parcel) -> files.Asked | None:
+        with self.database.read() as session:
+            try:
+                return files.asked(session, self.practice, parcel.case_id or "", parcel.content, post_id=parcel.id)
+            except (*UNOPENABLE, LookupError):  # the case was purged a moment ago
+                return None
+
+    def _file_begun(self, parcel: Parcel, at: Posted) -> None:
+        with self.database.write() as session:
+            case = session.get_one(Case, parcel.case_id, with_for_update=True)
+            own_posts.remember(session, self.practice, case, Standing(parcel.id, Holds.FILE, at), now=self.clock())
+
     def _card(self, parcel: Parcel) -> tuple[CaseCard, Posted | None]:
         with self.database.read() as session:
             case = session.get_one(Case, parcel.case_id)
@@ -242,7 +299,9 @@ class DeliveryWorker:
             if posted is not None and parcel.case_id is not None:
                 self._stands(session, parcel, posted, now=now)
             if parcel.kind is Kind.ERASE:
-                own_posts.erased(session, parcel.content["post"], now=now)
+                own_posts.erased(session, parcel.content, now=now)
+            if parcel.kind is Kind.FILE and parcel.case_id is not None:
+                files.sent(session, parcel.case_id, parcel.id, now=now)
             if parcel.kind is Kind.ACKNOWLEDGEMENT and parcel.case_id is not None:
                 audit.record(session, parcel.case_id, at=now, actor=str(SYSTEM), act="acknowledged")
             if parcel.kind is Kind.ADVICE and parcel.case_id is not None:
@@ -286,9 +345,9 @@ class DeliveryWorker:
             posted = Posted(case.desk_channel, case.desk_ts) if case.desk_channel and case.desk_ts else None
             return threads.lines(session, case, parcel.content["entries"]), posted
 
-    def _to_erase(self, parcel: Parcel) -> Posted | None:
+    def _to_erase(self, parcel: Parcel) -> Standing | None:
         with self.database.read() as session:
-            return own_posts.to_erase(session, parcel.content["post"])
+            return own_posts.to_erase(session, parcel.content)
 
     def _measure(self, session: Session, parcel: Parcel, now: datetime) -> None:
         """How long whoever wrote, and whoever is on duty, waited."""
@@ -325,6 +384,12 @@ class DeliveryWorker:
                 restricted.not_told(session, self.practice, parcel.case_id, key=parcel.id, now=now)
             if parked and parcel.kind is Kind.ERASE:
                 undelivered.not_erased(session, self.practice, parcel.content["post"], failure.code, now=now)
+            if parked and parcel.kind is Kind.FILE and parcel.case_id is not None:
+                # Whoever asked asks again: there is nothing to replay.
+                outbox.cancel(session, parcel.id)
+                files.not_sent(
+                    session, self.practice, parcel.case_id, parcel.content, failure.code, post_id=parcel.id, now=now
+                )
             if parked and parcel.kind is Kind.CARD_UPDATE and parcel.case_id is not None:
                 # The card is gone from the desk (somebody deleted it): the case must be seen again.
                 case = session.get_one(Case, parcel.case_id, with_for_update=True)

@@ -28,7 +28,17 @@ from rich.text import Text
 from intake_bot import logs
 from intake_bot.casework import deadlines, officer, views
 from intake_bot.casework.acts import Claim, Decide
-from intake_bot.casework.desk import TERMINAL, Actor, CaseCard, DeliveryFailed, Direct, Notice, Posted
+from intake_bot.casework.desk import (
+    TERMINAL,
+    Actor,
+    Begun,
+    CaseCard,
+    DeliveryFailed,
+    Direct,
+    FileToSend,
+    Notice,
+    Posted,
+)
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.plan import Moment
 from intake_bot.casework.vocabulary import DecisionKind, ReminderState
@@ -95,6 +105,12 @@ class DemoDesk:
         raise DeliveryFailed("no_slack", permanent=True)
 
     async def erase(self, post: Posted) -> None:
+        raise DeliveryFailed("no_slack", permanent=True)
+
+    async def send_file(self, actor: Actor, file: FileToSend, begun: Begun, *, before: Posted | None) -> Posted:
+        raise DeliveryFailed("no_slack", permanent=True)
+
+    async def erase_file(self, file: Posted) -> None:
         raise DeliveryFailed("no_slack", permanent=True)
 
     async def tell(self, actor: Actor, text: str) -> None:

@@ -9,14 +9,15 @@ from datetime import date, datetime
 from sqlmodel import Session, col, select
 
 from intake_bot import searching
-from intake_bot.casework import advise, asking, queue, rota, views
+from intake_bot.casework import advise, asking, files, queue, rota, views
 from intake_bot.casework.acts import Done, Refused
 from intake_bot.casework.desk import Actor, CaseCard, CaseView
+from intake_bot.casework.files import CaseFile
 from intake_bot.casework.queue import Which
 from intake_bot.casework.rota import DutyDay
 from intake_bot.house import House
 from intake_bot.slack.ports import Board, Found, SoFar, WriteTo, Writing
-from storage import audit
+from storage import audit, spool
 from storage.search import NoWords, Words
 from storage.spool import Channel, Offer
 from storage.tables import SLACK_HEARD_UNTIL, Case, Meta
@@ -44,6 +45,9 @@ class DeskPorts:
     async def accept(self, key: str, payload: bytes, case_id: str) -> bool:
         return await self._accept(key, payload, case_id)
 
+    async def waits(self, key: str) -> bool:
+        return await asyncio.to_thread(self._waits, key)
+
     async def open_case(self, case_id: str, actor: Actor, page: int = 1) -> CaseView | None:
         return await asyncio.to_thread(self._open_case, case_id, actor, page)
 
@@ -61,6 +65,9 @@ class DeskPorts:
 
     async def writing(self, case_id: str, actor: Actor) -> Writing | None:
         return await asyncio.to_thread(self._writing, case_id, actor)
+
+    async def files(self, case_id: str, actor: Actor) -> tuple[CaseFile, ...]:
+        return await asyncio.to_thread(self._files, case_id, actor)
 
     async def open_actions(self, case_id: str, actor: Actor) -> tuple[tuple[str, str], ...]:
         return await asyncio.to_thread(self._open_actions, case_id, actor)
@@ -148,6 +155,10 @@ class DeskPorts:
                 return None
             return case.id
 
+    def _waits(self, key: str) -> bool:
+        with self._house.database.read() as session:
+            return spool.waits(session, key)
+
     def _heard_until(self) -> datetime | None:
         with self._house.database.read() as session:
             kept = session.get(Meta, SLACK_HEARD_UNTIL)
@@ -214,6 +225,14 @@ class DeskPorts:
                 return ()
             views.record_access(session, case, actor, "actions", now=self.now())
             return views.open_actions(session, self._house.practice, case)
+
+    def _files(self, case_id: str, actor: Actor) -> tuple[CaseFile, ...]:
+        with self._house.database.write() as session:
+            case = self._case(session, case_id, actor)
+            if case is None:
+                return ()
+            views.record_access(session, case, actor, "files", now=self.now())
+            return tuple(files.of_case(session, self._house.practice, case))
 
     def _refuse(self, actor: Actor, what: str) -> None:
         with self._house.database.write() as session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,8 @@ from cryptography import x509
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from intake_bot.casework.desk import DeliveryFailed
+from intake_bot.casework.desk import Actor, DeliveryFailed
+from intake_bot.casework.duty import DAYS
 from intake_bot.house import House
 from intake_bot.mail.clients import LOOPBACK as LOOPBACK_NETWORKS
 from intake_bot.mail.clients import parse_networks
@@ -21,7 +23,7 @@ from intake_bot.mail.tls import CertificateProblem, load
 from intake_bot.roles import ALL, Role, told
 from intake_bot.sandbox import SandboxFailed
 from intake_bot.service import SandboxTriager, make_relay_post, make_slack_settings
-from intake_bot.settings import LOOPBACK, Mail, SettingsProblem
+from intake_bot.settings import LOOPBACK, Mail, Settings, SettingsProblem, Slack
 from storage import schema
 from storage.engine import Database
 from storage.seats import seated
@@ -36,6 +38,8 @@ RELAY_FAULTS = {
     "relay_unreachable": "no connection to {}: check host, port and starttls",
 }
 CERTIFICATE_NOTICE = timedelta(days=14)
+MISTYPED = re.compile(r"<?@.*|\S+@\S+|(?i:(?:[a-z0-9]+/)?[uws]\d[a-z0-9]{3,})")
+"""What is read as a name at the terminal in the rota, and may have been meant for something of Slack's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ async def examine(house: House) -> list[Finding]:
         *_mail(house),
         *await _relay(house),
         *await _slack(house),
+        *called_upon(house.settings),
         *await _triage(house),
     ]
 
@@ -260,6 +265,53 @@ async def _slack(house: House) -> list[Finding]:
 
     findings = [Finding("slack", "bad", says) for says in await SlackDesk(make_slack_settings(house.settings)).check()]
     return findings or [Finding("slack", "ok", "the tokens work and the duty channel is private")]
+
+
+def called_upon(settings: Settings) -> list[Finding]:
+    """Whether those whom the rota and the routing rules name may act, as far as the settings say so: nobody is asked."""
+    routing = settings.routing.routing()
+    named: dict[Actor, list[str]] = {}
+    for key, people in (
+        *((f"rota.{day}", people) for day, people in zip(DAYS, settings.rota.week().days, strict=True)),
+        *(("routing.rules", rule.people) for rule in routing.rules),
+        ("routing.share_among", routing.share_among),
+    ):
+        for one in people:
+            named.setdefault(one, []).append(key)
+    findings = []
+    for one, keys in named.items():
+        if (wrong := _cannot_act(settings.slack, one)) is not None:
+            level, says = wrong
+            findings.append(Finding("rota", level, f"{one.id} ({', '.join(dict.fromkeys(keys))}) {says}"))
+    if findings or not named:
+        return findings
+    unknown = f"; who is in {', '.join(_groups(settings.slack))} is not looked up" if _groups(settings.slack) else ""
+    return [Finding("rota", "ok", f"everybody whom the rota and the routing rules name may act{unknown}")]
+
+
+def _cannot_act(slack: Slack, one: Actor) -> tuple[Level, str] | None:
+    """Why somebody may be called upon in vain, and what to do about it; None where nothing says so."""
+    if one.kind != "slack":
+        if not MISTYPED.fullmatch(one.id):
+            return None
+        return "note", (
+            "is read as a name at the terminal; if somebody in Slack is meant, write U0123456789 or TEAM/U0123456789, in "
+            "capitals and without an @ (a user group or a mail address cannot be called upon)"
+        )
+    if not slack.enabled:
+        return (
+            "note",
+            "is a Slack user, and there is no desk in Slack: set up [slack], or name somebody at the terminal",
+        )
+    user = one.id.rpartition("/")[2]
+    if user in {named.rpartition("/")[2] for named in (*slack.officers, *slack.managers)} or _groups(slack):
+        return None
+    return "bad", "may not claim a case: add them to slack.officers or slack.managers, or take them out there"
+
+
+def _groups(slack: Slack) -> list[str]:
+    """The user groups that may act: who is in them only Slack knows."""
+    return sorted({named for named in (*slack.officers, *slack.managers) if named.startswith("S")})
 
 
 async def _triage(house: House) -> list[Finding]:

@@ -177,6 +177,7 @@ def make_practice(settings: Settings, vault: Vault) -> Practice:
         nudges_in_office_hours=settings.reminders.in_office_hours,
         chasers=ChaserRules(**settings.chasers.model_dump(exclude={"enabled"})) if settings.chasers.enabled else None,
         answers_in_slack=settings.slack.show_content,
+        largest_file_sent=settings.slack.largest_file_mib * 1024 * 1024 if settings.slack.send_files else None,
         feedback=FeedbackRules(**settings.feedback.model_dump(exclude={"enabled"}))
         if settings.feedback.enabled
         else None,

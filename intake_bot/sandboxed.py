@@ -6,6 +6,7 @@ the work of verifying senders asks the name servers.
 
 from __future__ import annotations
 
+import base64
 import json
 import resource
 import sys
@@ -51,7 +52,7 @@ def _answer(work: Work, request: dict[str, Any], body: bytes) -> dict[str, Any]:
 
 def _reader() -> Work:
     from intake_bot.mail.limits import Limits
-    from intake_bot.mail.reading import read
+    from intake_bot.mail.reading import attachment_bytes, read
 
     limits = Limits()
     # The first reading loads the HTML and quotation libraries: better now than with somebody's mail.
@@ -67,6 +68,9 @@ def _reader() -> Work:
     def work(request: dict[str, Any], body: bytes) -> dict[str, Any]:
         if request.get("warm"):
             return {}
+        if "attachment" in request:
+            content = attachment_bytes(body, request["attachment"], limits, sha256=request["sha256"])
+            return {"content": base64.b64encode(content).decode()}
         reading = read(
             body,
             envelope_from=request["envelope_from"],

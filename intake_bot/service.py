@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import fcntl
 import logging
@@ -113,6 +114,11 @@ class SandboxReader:
         }
         answer = await self.sandbox.call(request, raw, seconds=self._seconds)
         return Reading.from_json(answer["reading"])
+
+    async def attachment(self, raw: bytes, part_index: int, sha256: str) -> bytes:
+        """The content of one attachment, from the raw mail again."""
+        answer = await self.sandbox.call({"attachment": part_index, "sha256": sha256}, raw, seconds=self._seconds)
+        return base64.b64decode(answer["content"])
 
 
 class SandboxVerifier:
@@ -253,6 +259,7 @@ class Service:
             clock=clock,
             lease=lease,
             name=self._name,
+            opener=self.reader,
             times=self._times,
         )
         self._mail_out = deliver(via=Via.MAIL)
@@ -672,6 +679,8 @@ async def tick(house: House, *, now: datetime, clock: Clock = utc_now) -> tuple[
     sent = await asyncio.to_thread(partial(sweep, house, now=now, queued_at=clock()))
     desk = make_desk(house, Console(stderr=True))
     post = make_post(house)
+    # No child is started where there is no file to send.
+    reader = SandboxReader(house)
     try:
         for via in Via:
             worker = DeliveryWorker(
@@ -685,11 +694,13 @@ async def tick(house: House, *, now: datetime, clock: Clock = utc_now) -> tuple[
                 lease=timedelta(seconds=settings.intake.lease_seconds),
                 # A name of its own: the service's leases are not ours to give back, nor ours the service's.
                 name=f"tick-{os.getpid()}",
+                opener=reader,
             )
             while await worker.step():
                 pass
     finally:
         await post.close()
+        await reader.sandbox.stop()
     keys = list({one.key for one in sent})
     with house.database.read() as session:
         return sent, sum(outbox.count_failing(session, some) for some in batches(keys, 500))
@@ -710,6 +721,7 @@ def make_slack_settings(settings: Settings) -> SlackSettings:
         signing_secret=slack.signing_secret.get_secret_value(),
         show_content=slack.show_content,
         thread_notes=slack.thread_notes,
+        send_files=slack.send_files,
         address=settings.mail.address,
         http_host=slack.http_host,
         http_port=slack.http_port,

@@ -321,6 +321,12 @@ class Slack(_Section):
         False,
         description="true: what an officer types under a card becomes a note on its case. Those words stay in Slack too.",
     )
+    send_files: bool = Field(
+        False,
+        description="true: an officer may have a file of a case sent to their own conversation with the app, not scanned; "
+        "it is deleted there after an hour. Needs the scope files:write (docs/slack-setup.md).",
+    )
+    largest_file_mib: int = Field(25, ge=1, le=100, description="The largest file that is sent so, in MiB.")
     api_url: str = Field("", description="Another Web API than Slack's own (tests).")
 
     @model_validator(mode="after")
@@ -335,6 +341,8 @@ class Slack(_Section):
             raise ValueError(f"the Slack desk also needs {absent}")
         if self.thread_notes and not self.show_content:
             raise ValueError("thread_notes takes content in Slack, and show_content = false forbids it")
+        if self.send_files and not self.show_content:
+            raise ValueError("send_files puts content in Slack, and show_content = false forbids it")
         return self
 
     @property

@@ -18,10 +18,12 @@ from intake_bot.casework.desk import (
     READ_WHOLE,
     TERMINAL,
     Actor,
+    Begun,
     CaseCard,
     CaseView,
     DeliveryFailed,
     Direct,
+    FileToSend,
     Notice,
     Posted,
 )
@@ -88,6 +90,12 @@ class TerminalDesk:
         raise DeliveryFailed("no_slack", permanent=True)
 
     async def erase(self, post: Posted) -> None:
+        raise DeliveryFailed("no_slack", permanent=True)
+
+    async def send_file(self, actor: Actor, file: FileToSend, begun: Begun, *, before: Posted | None) -> Posted:
+        raise DeliveryFailed("no_slack", permanent=True)
+
+    async def erase_file(self, file: Posted) -> None:
         raise DeliveryFailed("no_slack", permanent=True)
 
     async def tell(self, actor: Actor, text: str) -> None:

@@ -49,6 +49,7 @@ class Kind(StrEnum):
     FEEDBACK = "feedback"
     SENIOR = "senior"
     EVENT = "event"
+    FILE = "file"
     ERASE = "erase"
 
 

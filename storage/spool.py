@@ -274,6 +274,11 @@ def state_of(session: Session, spool_id: str) -> str | None:
     return session.exec(select(Spooled.state).where(col(Spooled.id) == spool_id)).first()
 
 
+def waits(session: Session, key: str) -> bool:
+    """Whether what was kept under a key is still to be dealt with. What is parked waits for somebody, not for a worker."""
+    return session.exec(select(Spooled.state).where(col(Spooled.key) == key)).first() in waiting_states()
+
+
 def key_id_of(session: Session, raw_id: str) -> str:
     """The id of the data key that raw bytes are sealed under. Raises LookupError where there are none."""
     key_id = session.exec(select(Raw.key_id).where(col(Raw.id) == raw_id)).first()

@@ -453,7 +453,8 @@ class Outgoing(SQLModel, table=True):
 class DeskPost(SQLModel, table=True):
     """A post of ours on the desk that is taken back one day: where it stands, and why it is remembered. No content.
 
-    ``id`` is the outbox row that posted it, ``holds`` what it is: an answer, or an event in a card's thread.
+    ``id`` is the outbox row that posted it, ``holds`` what it is: an answer, an event in a card's thread, or a file (``ts``
+    is its id).
     """
 
     __tablename__ = "desk_posts"

@@ -317,6 +317,15 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class SendFile:
+    """Have a file of a case sent to oneself in Slack, for an hour. ``file`` is its key (:mod:`.files`)."""
+
+    case_id: str
+    by: Actor
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class EndClock:
     """End one clock by hand, or let it run again."""
 
@@ -357,6 +366,7 @@ Act = (
     | NameAdult
     | Advise
     | Reply
+    | SendFile
     | EndClock
 )
 

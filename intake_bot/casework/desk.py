@@ -6,7 +6,8 @@ codes, times and the reference only. A :class:`CaseView` holds content and goes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -232,6 +233,19 @@ class Direct:
     holds_content: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class FileToSend:
+    """A file for one person, under a name of ours, and our words beside it. The bytes are content."""
+
+    name: str
+    text: str
+    content: bytes = field(repr=False)
+
+
+Begun = Callable[[Posted], Awaitable[None]]
+"""Told of where something will stand, before there is anything to see."""
+
+
 class DeliveryFailed(Exception):
     """Something could not be delivered. ``code`` is a fixed word, never the other side's text.
 
@@ -275,6 +289,18 @@ class Desk(Protocol):
 
     async def erase(self, post: Posted) -> None:
         """Take a post of ours away; what is gone already is fine."""
+        ...
+
+    async def send_file(self, actor: Actor, file: FileToSend, begun: Begun, *, before: Posted | None) -> Posted:
+        """Give a file to somebody in their own conversation with the service: its channel, and the file's id as ``ts``.
+
+        ``begun`` is told of it first, so that nothing stands there that is not known of. ``before`` is what an earlier try
+        began: where it arrived it is adopted, else taken away before another is begun.
+        """
+        ...
+
+    async def erase_file(self, file: Posted) -> None:
+        """Take a file of ours away; what is gone already is fine."""
         ...
 
     async def tell(self, actor: Actor, text: str) -> None:

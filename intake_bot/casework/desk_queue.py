@@ -60,7 +60,8 @@ def update_card(session: Session, practice: Practice, case: Case, *, now: dateti
     session.add(case)
     routing.propose(session, practice, case, now=now)
     if case.status in CLOSED:
-        own_posts.take_back(session, practice, case, own_posts.Holds.ANSWER, now=now)
+        for holds in (own_posts.Holds.ANSWER, own_posts.Holds.FILE):
+            own_posts.take_back(session, practice, case, holds, now=now)
     if Remark.RULES_ALONE in case.remarks and case.status not in UNDECIDED:
         # Whoever decided has read it: no full reading follows any more.
         case.remarks = [remark for remark in case.remarks if remark != Remark.RULES_ALONE]

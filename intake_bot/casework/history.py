@@ -42,6 +42,8 @@ _ACTS: Mapping[str, str] = {
     "set_aside": "set the case aside as no consultation ({code})",
     "replied": "answered in Slack; the words are on the record",
     "reply_sent": "sent the answer in Slack",
+    "file_sent": "sent a file in Slack to the officer who asked for it, for an hour",
+    "file_not_sent": "could not send a file in Slack ({code})",
     "erase_failed": "could not delete what stands in Slack ({code})",
     "erased": "deleted what stood in Slack: {code}",
     "logged": "logged what was told",

@@ -9,6 +9,7 @@ from sqlmodel import Session, col, select
 from intake_bot.casework import chasing, deadlines, desk_queue, own_posts
 from intake_bot.casework.acts import Done, Escalate, LinkCases, Merge, Refused, Restrict, Split
 from intake_bot.casework.desk import Actor, Notice, NoticeKind
+from intake_bot.casework.own_posts import Holds
 from intake_bot.casework.practice import Practice
 from intake_bot.casework.references import free_reference
 from intake_bot.casework.retention import add_note
@@ -55,6 +56,8 @@ def restrict(session: Session, practice: Practice, case: Case, act: Restrict, *,
         return Done(f"{case.reference} is restricted to them already.", changed=False)
     else:
         case.restricted, case.restricted_to = True, people
+        # Somebody may have a file of it who is not named; those who are may ask again.
+        own_posts.take_back(session, practice, case, Holds.FILE, now=now)
     session.add(case)
     name = "restriction_lifted" if act.lift else "restricted"
     note = add_note(session, practice, case, name, by=act.by, words=act.reason, now=now)

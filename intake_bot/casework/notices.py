@@ -103,7 +103,7 @@ def _not_done(notice: Notice, voice: Voice) -> str:
             return f"{about}: our letter could not be delivered ({code}). Telephone them."
         case NoticeKind.NOT_ERASED:
             about = voice.word(notice.reference) if notice.reference else "A case"
-            return f"{about}: what was said about it in Slack could not be deleted there ({code}). Delete it by hand."
+            return f"{about}: what stands in Slack about it could not be deleted there ({code}). Delete it by hand."
         case _:
             return f"Letters have not left for an hour ({code}) and are tried again. See: intake-bot doctor"
 

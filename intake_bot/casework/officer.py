@@ -12,6 +12,7 @@ from intake_bot.casework import (
     conversation,
     deadlines,
     desk_queue,
+    files,
     moving,
     pausing,
     record,
@@ -46,6 +47,7 @@ from intake_bot.casework.acts import (
     Reply,
     Restrict,
     ResumeCase,
+    SendFile,
     SetFacts,
     SetStrand,
     Split,
@@ -346,6 +348,7 @@ _BY_KIND: Mapping[type[Act], Callable[..., Done | Refused]] = {
     Split: moving.split,
     Advise: advise,
     Reply: conversation.reply,
+    SendFile: files.send,
 }
 _DATED: frozenset[type[Act]] = frozenset({Decide, Accept, Transfer, Conclude})
 """Acts that may be recorded after they were done."""

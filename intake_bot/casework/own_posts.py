@@ -1,14 +1,17 @@
 """Our own posts on the desk that do not stay there: remembered when they are delivered, taken back through the outbox.
 
-An answer to a colleague holds content, and goes when the case closes. The events in a card's thread hold none, and go when
+An answer to a colleague holds content, and goes when the case closes. A file that an officer asked for goes after an
+hour, or when the case closes or becomes restricted before that. The events in a card's thread hold no content, and go when
 the case becomes restricted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import update
 from sqlmodel import Session, col, select
@@ -22,6 +25,8 @@ from storage.tables import Case, DeskPost
 
 ANSWER_STAYS = timedelta(days=1)
 """An answer that arrives when the case is closed already: as long as this, for somebody to read it."""
+FILE_STAYS = timedelta(hours=1)
+"""A file that was sent to an officer, from when its sending began."""
 
 
 class Holds(StrEnum):
@@ -29,11 +34,12 @@ class Holds(StrEnum):
 
     ANSWER = "answer"
     EVENT = "event"
+    FILE = "file"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A post that stands on the desk; ``id`` is the outbox row that put it there."""
+    """A post that stands on the desk; ``id`` is the outbox row that put it there. Of a file ``at.ts`` is its id."""
 
     id: str
     holds: Holds
@@ -41,22 +47,34 @@ class Standing:
 
 
 def remember(session: Session, practice: Practice, case: Case, post: Standing, *, now: datetime) -> None:
-    """Note where a post stands; what came too late for its end is ended from here."""
+    """Note where a post stands, or a file is about to; what came too late for its end is ended from here."""
     row = DeskPost(id=post.id, case_id=case.id, holds=post.holds, channel=post.at.channel, ts=post.at.ts, posted_at=now)
-    session.merge(row)
-    if post.holds is Holds.ANSWER and case.status in CLOSED:
-        _order(session, practice, case, post.id, now=now, not_before=now + ANSWER_STAYS)
-    elif post.holds is Holds.EVENT and case.restricted:
-        _order(session, practice, case, post.id, now=now)
+    row = session.merge(row)
+    match post.holds:
+        case Holds.ANSWER if case.status in CLOSED:
+            _order(session, practice, row, now=now, not_before=now + ANSWER_STAYS)
+        case Holds.EVENT if case.restricted:
+            _order(session, practice, row, now=now)
+        case Holds.FILE:
+            # With the note: whatever comes of the sending, what it leaves in Slack is taken back.
+            _order(session, practice, row, now=now, not_before=now + FILE_STAYS)
+        case _:
+            pass
 
 
 def take_back(session: Session, practice: Practice, case: Case, holds: Holds, *, now: datetime) -> None:
     """Order all posts of a case that hold this to be deleted; what is ordered already is not ordered twice."""
-    waiting = select(DeskPost.id).where(
+    waiting = select(DeskPost).where(
         col(DeskPost.case_id) == case.id, col(DeskPost.holds) == holds, col(DeskPost.erased_at).is_(None)
     )
-    for post_id in session.exec(waiting).all():
-        _order(session, practice, case, post_id, now=now)
+    for row in session.exec(waiting).all():
+        _order(session, practice, row, now=now)
+
+
+def stands(session: Session, post_id: str) -> Posted | None:
+    """Where that outbox row has put something, or begun to; None where nothing is known of, or it is gone."""
+    row = session.get(DeskPost, post_id)
+    return Posted(row.channel, row.ts) if row is not None and row.erased_at is None else None
 
 
 def move(session: Session, case: Case, into: Case) -> None:
@@ -65,34 +83,43 @@ def move(session: Session, case: Case, into: Case) -> None:
     session.exec(update(DeskPost).where(col(DeskPost.case_id) == case.id).values(case_id=into.id))
 
 
-def to_erase(session: Session, post_id: str) -> Posted | None:
-    """Where a post stands; None where it is gone."""
-    row = session.get(DeskPost, post_id)
-    return Posted(row.channel, row.ts) if row is not None and row.erased_at is None else None
+def to_erase(session: Session, order: Mapping[str, Any]) -> Standing | None:
+    """What an order to delete is about; None where it is gone.
+
+    Of a file it is the one that was ordered, even where another try has put another in its place by now.
+    """
+    row = session.get(DeskPost, order["post"])
+    if row is None or (row.erased_at is not None and "file" not in order):
+        return None
+    return Standing(row.id, Holds(row.holds), Posted(row.channel, order.get("file", row.ts)))
 
 
-def erased(session: Session, post_id: str, *, now: datetime) -> None:
-    """It is gone from the desk. Of what held content that goes on the record."""
-    row = session.get_one(DeskPost, post_id)
+def erased(session: Session, order: Mapping[str, Any], *, now: datetime) -> None:
+    """It is gone from the desk. Of what held content that goes on the record, once."""
+    row = session.get_one(DeskPost, order["post"])
+    if row.erased_at is not None or order.get("file", row.ts) != row.ts:
+        return
     row.erased_at = now
     session.add(row)
     if row.holds != Holds.EVENT:
-        detail = {"post": post_id}
+        detail = {"post": row.id}
         audit.record(session, row.case_id, at=now, actor=str(SYSTEM), act="erased", code=row.holds, detail=detail)
 
 
 def _order(
-    session: Session, practice: Practice, case: Case, post_id: str, *, now: datetime, not_before: datetime | None = None
+    session: Session, practice: Practice, row: DeskPost, *, now: datetime, not_before: datetime | None = None
 ) -> None:
+    is_file = row.holds == Holds.FILE
+    which = f":{row.ts}" if is_file else ""
     # A key for each time it may be ordered: at once, and later.
     outbox.put(
         session,
         practice.vault,
-        key=f"erase:{post_id}{':later' if not_before else ''}",
+        key=f"erase:{row.id}{which}{':later' if not_before else ''}",
         via=Via.DESK,
         kind=Kind.ERASE,
         now=now,
-        content={"post": post_id},
-        case_id=case.id,
+        content={"post": row.id} | ({"file": row.ts} if is_file else {}),
+        case_id=row.case_id,
         not_before=not_before,
     )

@@ -140,6 +140,8 @@ class Practice:
     digests: DigestRules = DigestRules()
     answers_in_slack: bool = True
     """False where Slack may hold no content: whoever asked there is answered by telephone or email."""
+    largest_file_sent: int | None = None
+    """In bytes, of the files of a case that go to officers in Slack; None: none does."""
     feedback: FeedbackRules | None = None
     """None: nobody is asked."""
     week: Week = field(default_factory=Week)

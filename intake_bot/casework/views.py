@@ -652,14 +652,21 @@ def record_access(session: Session, case: Case, actor: Actor, what: str, *, now:
 
 def attachment(session: Session, practice: Practice, case: Case, number: int) -> tuple[dict[str, Any], bytes] | None:
     """The ``number``-th attachment of a case (from 1, messages oldest first) and the raw mail that holds it, or None."""
-    left = number
-    for row in _messages_of(session, case.id):
-        attachments = _content(practice, row)["attachments"]
-        # A message's raw bytes have its own id: any other would be somebody else's.
-        if left <= len(attachments) and row.raw_id == row.id:
-            return attachments[left - 1], spool.raw_bytes(session, practice.vault, row.raw_id)
-        left -= len(attachments)
+    for at, row, meta in attachments(session, practice, case):
+        if at == number:
+            return meta, spool.raw_bytes(session, practice.vault, row.id)
     return None
+
+
+def attachments(session: Session, practice: Practice, case: Case) -> Iterator[tuple[int, Message, dict[str, Any]]]:
+    """Every attachment of a case whose raw mail is there, with its number and its message."""
+    number = 0
+    for row in _messages_of(session, case.id):
+        for meta in _content(practice, row)["attachments"]:
+            number += 1
+            # A message's raw bytes have its own id: any other would be somebody else's.
+            if row.raw_id == row.id:
+                yield number, row, meta
 
 
 def rfc3339(moment: datetime | None) -> str | None:

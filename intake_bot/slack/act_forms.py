@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from intake_bot.casework import acts
 from intake_bot.casework.desk import CaseCard
+from intake_bot.casework.files import NOT_SCANNED
 from intake_bot.casework.vocabulary import (
     CLOSED,
     UNDECIDED,
@@ -415,6 +416,19 @@ FORMS: tuple[Form, ...] = (
     ),
 )
 BY_NAME: Mapping[str, Form] = {form.name: form for form in FORMS}
+SEND_FILE = Form(
+    "send_file",
+    "Send me a file",
+    "Send it to me",
+    (Field("file", "File", Kind.CHOICE),),
+    lambda case, by, v: acts.SendFile(case, by, v["file"]),
+    _always,
+    about=f"It comes to your own conversation with the service, {NOT_SCANNED}: open it with care. It is deleted there after "
+    "an hour; Slack's own backups and exports may hold it for longer. It goes on the record.",
+)
+"""Not in a card's menu: it is opened from View, where the files are seen."""
+SUBMITTED: Mapping[str, Form] = {**BY_NAME, SEND_FILE.name: SEND_FILE}
+"""Every form that comes back filled in."""
 CONTENT_FREE: tuple[Form, ...] = tuple(one for form in FORMS if (one := without_content(form)) is not None)
 """What a desk without content offers: each without the fields that hold any. The rest is done at the terminal."""
 

@@ -47,6 +47,7 @@ _NAMED: Mapping[str, type[Act]] = {
     "adult": acts.NameAdult,
     "advise": acts.Advise,
     "reply": acts.Reply,
+    "send_file": acts.SendFile,
 }
 """The names under which acts are kept: they outlive a restart, so they are never given to another."""
 _NAMES = {kind: name for name, kind in _NAMED.items()}

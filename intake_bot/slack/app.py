@@ -56,11 +56,12 @@ NO_SUCH_CASE = "There is no such case any more."
 ANSWER = "The duty desk's answer"
 COMMAND = "/lado"
 NOT_NOW = "That does not fit where the case stands any more: see its card."
+NO_FILES = "This desk sends no files in Slack: see intake-bot attachment, at the terminal."
 AT_THE_TERMINAL = "This desk takes no words in Slack: do it with intake-bot, at the terminal."
 DECIDED_ALREADY = "This case is already decided: see View."
 
 FOLLOWED, FOLLOWED_EVERY_SECONDS = 20, 0.1
-"""How often it is looked whether a claim on the Home tab is performed, before the tab is shown as it is."""
+"""How often it is looked whether an act from the Home tab is performed, before the tab is shown as it is."""
 NOTES_GO = (
     "A kind word: what is typed here stays in Slack and is no part of the case. Notes go under More ..., Add a note."
 )
@@ -96,6 +97,7 @@ def build_desk(settings: SlackSettings, ports: Ports) -> tuple[AsyncApp, CatchUp
     app.action(cards.VIEW)(interactions.show_case)
     app.action(cards.DECIDE)(interactions.show_form)
     app.action(cards.MORE)(interactions.show_more)
+    app.action(modals.FILES)(interactions.show_files)
     app.action(modals.PREVIOUS)(interactions.turn_page)
     app.action(modals.NEXT)(interactions.turn_page)
     app.action(home.REFRESH)(interactions.show_home)
@@ -129,6 +131,7 @@ class _Interactions:
         self.not_kept: Callable[[], None] = lambda: None
         self._hinted: set[tuple[str, str]] = set()
         self._refused: set[tuple[str, str]] = set()
+        self._own_user = ""
         self._whispering: set[asyncio.Task[None]] = set()
         self._forms = act_forms.offered_at(show_content=settings.show_content)
         self._officers = Officers(named, self.client, ports.now)
@@ -145,9 +148,7 @@ class _Interactions:
             case ("block_actions", cards.CLAIM):
                 actor = _actor(body)
                 if await self._allowed(actor, cards.CLAIM):
-                    kept = await self._keep(Claim(_case_id(body), actor), body, body["actions"][0]["action_ts"])
-                    self._see_it_done(body)
-                    return kept
+                    return await self._keep(Claim(_case_id(body), actor), body, body["actions"][0]["action_ts"])
                 context[_REFUSED] = True
             case ("view_submission", consult.CONSULTATION):
                 return await self._consultation(body)
@@ -171,7 +172,7 @@ class _Interactions:
     async def hear(self, body: Body) -> BoltResponse:
         """What somebody typed, to the service or under a card: an event, or read back after the line was down."""
         match _kind(body):
-            case ("message", "im"):
+            case ("message", "im") if not await self._is_ours(body["event"]):
                 return await self._talk(body)
             case ("message", _) if _is_in_a_thread(body["event"], self._settings.channel):
                 return await self._under_a_card(body)
@@ -194,6 +195,10 @@ class _Interactions:
     async def show_more(self, ack: AsyncAck, body: Body) -> None:
         await ack()
         await self._answer(self._show_more(body), body)
+
+    async def show_files(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        await self._answer(self._show_files(body), body)
 
     async def show_consultation(self, ack: AsyncAck, body: Body) -> None:
         await ack()
@@ -282,8 +287,11 @@ class _Interactions:
             card = await self._ports.card(case_id, actor)
             return modals.bare_modal(card, zone) if card is not None else None
         view = await self._ports.open_case(case_id, actor, page)
+        if view is None:
+            return None
+        sends = self._settings.send_files and await self._officers.may(actor, act_forms.SEND_FILE.name)
         # What came may be megabytes.
-        return await asyncio.to_thread(modals.view_modal, view, zone, page) if view is not None else None
+        return await asyncio.to_thread(modals.view_modal, view, zone, page, sends_files=sends)
 
     async def _turn_page(self, body: Body) -> None:
         """Show another page of the case in the view that is open. Who may not see it any more is told so."""
@@ -327,6 +335,22 @@ class _Interactions:
         if card is None or not form.offered(card):
             await self._tell(body, NO_SUCH_CASE if card is None else NOT_NOW)
             return
+        await self._show_act(body, form, card, actor)
+
+    async def _show_files(self, body: Body) -> None:
+        """The form that has a file sent, on top of the case that is open."""
+        actor, form = _actor(body), act_forms.SEND_FILE
+        if not await self._allowed(actor, form.name):
+            await self._tell(body, NOT_AN_OFFICER)
+            return
+        card = await self._ports.card(_case_id(body), actor)
+        if card is None or not self._settings.send_files:
+            await self._tell(body, NO_SUCH_CASE if card is None else NO_FILES)
+            return
+        await self._show_act(body, form, card, actor, on_top=True)
+
+    async def _show_act(self, body: Body, form: Form, card: CaseCard, actor: Actor, *, on_top: bool = False) -> None:
+        """The form of an act, of which it is known that it may be filled in. ``on_top``: of the modal that is open."""
         prepared = await self._prepared(form, card, actor)
         if isinstance(prepared, str):
             await self._tell(body, prepared)
@@ -340,7 +364,7 @@ class _Interactions:
             shown=prepared.shown,
             fields=prepared.fields,
         )
-        await self._open(body, modal)
+        await self._open(body, modal, on_top=on_top)
 
     async def _prepared(self, form: Form, card: CaseCard, actor: Actor) -> Prepared | str:
         """What a form begins from, or why it cannot be filled in."""
@@ -351,6 +375,8 @@ class _Interactions:
                 return forms.prepared_clocks(form, card)
             case "close_action":
                 return forms.prepared_actions(form, await self._ports.open_actions(card.case_id, actor))
+            case act_forms.SEND_FILE.name:
+                return forms.prepared_files(form, await self._ports.files(card.case_id, actor))
             case "ask" | "advise" | "action":
                 writing = await self._ports.writing(card.case_id, actor)
                 return NO_SUCH_CASE if writing is None else forms.prepared_writing(form, writing, self._settings.zone)
@@ -358,7 +384,7 @@ class _Interactions:
                 return forms.Prepared(form.fields)
 
     async def _form(self, body: Body, name: str) -> BoltResponse:
-        actor, view, form = _actor(body), body["view"], act_forms.BY_NAME.get(name)
+        actor, view, form = _actor(body), body["view"], act_forms.SUBMITTED.get(name)
         subject = forms.subject_of(view)
         if form is None or not await self._allowed(actor, name):
             return _errors({_first_field(view): NOT_AN_OFFICER})
@@ -407,8 +433,10 @@ class _Interactions:
         if isinstance(parsed, dict):
             return _errors(parsed)
         payload = parsed.pack()
-        new = await self._ports.consult(_identity("form", str(_actor(body)), body["view"]["id"], payload), payload)
+        key = _identity("form", str(_actor(body)), body["view"]["id"], payload)
+        new = await self._ports.consult(key, payload)
         log.info("accepted from Slack: a consultation%s", "" if new else ", for the second time")
+        self._see_it_done(body, key)
         return BoltResponse(status=200, body="")
 
     async def _talk(self, body: Body) -> BoltResponse:
@@ -421,6 +449,14 @@ class _Interactions:
         new = await self._ports.talk(key, json.dumps(kept | {"team": team}, sort_keys=True).encode())
         log.info("accepted from Slack: a message%s", "" if new else ", for the second time")
         return BoltResponse(status=200, body="")
+
+    async def _is_ours(self, said: Body) -> bool:
+        """Whether it shows a file that we shared: of that Slack need not say that a bot did."""
+        if not said.get("files"):
+            return False
+        if not self._own_user:
+            self._own_user = str((await self.client.auth_test())["user_id"])
+        return bool(said["user"] == self._own_user)
 
     async def _under_a_card(self, body: Body) -> BoltResponse:
         """Words in a card's thread: a note where the settings say so; else a word on where notes go."""
@@ -489,21 +525,24 @@ class _Interactions:
             view = figures.with_button(view)
         await self.client.views_publish(user_id=user, view=view)
 
-    def _see_it_done(self, body: Body) -> None:
-        """After a claim on the Home tab: show it anew once the claim is performed, which is another's business."""
-        if body.get("view", {}).get("type") == "home":
-            task = asyncio.create_task(self._shown_when_done(body))
+    def _see_it_done(self, body: Body, key: str) -> None:
+        """After an act from the Home tab, or from a modal that was opened there: show the tab anew once it is performed,
+        which is another's business."""
+        chosen = home.Chosen.of_act(body)
+        if chosen is not None:
+            task = asyncio.create_task(self._shown_when_done(body, key, chosen))
             self._following.add(task)
             task.add_done_callback(self._following.discard)
 
-    async def _shown_when_done(self, body: Body) -> None:
-        actor, case_id = _actor(body), _case_id(body)
-        for _ in range(FOLLOWED):
-            await asyncio.sleep(FOLLOWED_EVERY_SECONDS)
-            card = await self._ports.card(case_id, actor)
-            if card is None or card.officer is not None:
-                break
-        await self._answer(self._publish(actor, home.Chosen.after(body)), body)
+    async def _shown_when_done(self, body: Body, key: str, chosen: home.Chosen) -> None:
+        try:
+            for _ in range(FOLLOWED):
+                await asyncio.sleep(FOLLOWED_EVERY_SECONDS)
+                if not await self._ports.waits(key):
+                    break
+            await self._publish(_actor(body), chosen)
+        except Exception as error:  # nothing was asked for here: what they did is kept, whatever Home shows
+            log.warning("a Home tab was not shown anew: %s", _code(error))
 
     async def _rota_form(self, body: Body) -> BoltResponse:
         """Who is away goes on the rota before the form is acknowledged; the same form again changes nothing."""
@@ -626,6 +665,7 @@ class _Interactions:
         key = _identity(_team(body), str(act.by), occasion, payload)
         new = await self._ports.accept(key, payload, act.case_id)
         log.info("accepted from Slack: %s%s", type(act).__name__, "" if new else ", for the second time")
+        self._see_it_done(body, key)
         return BoltResponse(status=200, body="")
 
     async def _allowed(self, actor: Actor, what: str) -> bool:
@@ -636,9 +676,13 @@ class _Interactions:
         log.warning("refused in Slack: %s is for officers", what)
         return False
 
-    async def _open(self, body: Body, view: dict[str, Any]) -> None:
+    async def _open(self, body: Body, view: dict[str, Any], *, on_top: bool = False) -> None:
+        trigger, view = body["trigger_id"], home.opened_from(body, view)
         try:
-            await self.client.views_open(trigger_id=body["trigger_id"], view=view)
+            if on_top:
+                await self.client.views_push(trigger_id=trigger, view=view)
+            else:
+                await self.client.views_open(trigger_id=trigger, view=view)
         except FAILURES as error:
             late = isinstance(error, SlackApiError) and error_code(error) in TRIGGER_GONE
             log.warning("a modal was not opened: %s", "trigger_gone" if late else failure(error).code)

@@ -15,9 +15,11 @@ TIMEOUT_SECONDS = 10
 
 GONE = frozenset(
     {"message_not_found", "cant_update_message", "edit_window_closed", "cant_delete_message", "thread_not_found"}
-    | {"compliance_exports_prevent_deletion"}
+    | {"compliance_exports_prevent_deletion", "cant_delete_file", "delete_not_allowed", "file_deleting_disabled"}
 )
-ERASED = frozenset({"message_not_found", "thread_not_found"})
+FILE_GONE = frozenset({"file_not_found", "file_deleted"})
+"""Another can be sent in its place."""
+ERASED = FILE_GONE | {"message_not_found", "thread_not_found"}
 """What was to be taken away is away."""
 MALFORMED = frozenset({"invalid_blocks", "invalid_arguments", "msg_too_long", "msg_blocks_too_long", "no_text"})
 UNREACHABLE_USER = frozenset({"user_not_in_channel", "user_not_found", "user_disabled"})
@@ -29,7 +31,7 @@ ADMINISTRATIVE = frozenset(
     | {"channel_not_found", "not_in_channel", "is_archived", "not_allowed_token_type", "restricted_action"}
     | {"ekm_access_denied", "team_access_not_granted", "access_denied", "no_permission"}
 )
-_KNOWN = GONE | MALFORMED | UNREACHABLE_USER | TRIGGER_GONE | ADMINISTRATIVE
+_KNOWN = GONE | FILE_GONE | MALFORMED | UNREACHABLE_USER | TRIGGER_GONE | ADMINISTRATIVE
 _THEIR_FAULTS = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 
 

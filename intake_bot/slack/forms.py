@@ -7,7 +7,7 @@ A field is filled in as a text, a choice, a day and time, or a person; what is w
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
@@ -32,6 +32,7 @@ from slack_sdk.models.views import View
 
 from intake_bot.casework.acts import Act
 from intake_bot.casework.desk import Actor, CaseCard
+from intake_bot.casework.files import CaseFile
 from intake_bot.casework.notices import target_label
 from intake_bot.casework.practice import ENDED_BY_ACTS
 from intake_bot.slack.escape import line
@@ -40,6 +41,8 @@ from intake_bot.slack.ports import Writing
 
 WORDS = 3000
 """Slack's own limit for what is typed into a field."""
+OPTIONS = 100
+"""As many as a menu has room for."""
 FORM = "act:"
 """Begins the callback id of every form here; the form's name follows."""
 
@@ -79,7 +82,7 @@ class Field:
             case Kind.LINE:
                 return self.name != "other"
             case Kind.CHOICE:
-                return self.name in ("to", "action")
+                return self.name in ("to", "action", "file")
             case _:
                 return False
 
@@ -139,7 +142,26 @@ def prepared_actions(form: Form, actions: tuple[tuple[str, str], ...]) -> Prepar
     """The actions that can be closed; a sentence where there are none."""
     if not actions:
         return "Nothing is owed on this case."
-    return Prepared(_with(form.fields, "action", options=tuple((one, line(what, 140)) for one, what in actions[:100])))
+    return Prepared(
+        _with(form.fields, "action", options=tuple((one, line(what, 140)) for one, what in actions[:OPTIONS]))
+    )
+
+
+def prepared_files(form: Form, files: Sequence[CaseFile]) -> Prepared | str:
+    """The files that can be sent, and which cannot; a sentence where there are none."""
+    fit = [one for one in files if one.fits]
+    if not fit:
+        return "No file of this case can be sent from here: see intake-bot attachment, at the terminal."
+    options = tuple((one.key, line(f"{one.number}. {_size(one.size)}, {one.name}", 140)) for one in fit[:OPTIONS])
+    left = [*(one for one in files if not one.fits), *fit[OPTIONS:]]
+    shown = (
+        ("At the terminal alone, by intake-bot attachment", "; ".join(f"{one.number}. {one.name}" for one in left)),
+    )
+    return Prepared(_with(form.fields, "file", options=options), {}, shown if left else ())
+
+
+def _size(size: int) -> str:
+    return f"{size / 1024 / 1024:.1f} MiB" if size >= 1024 * 1024 else f"{max(1, size // 1024)} KiB"
 
 
 def prepared_clocks(form: Form, card: CaseCard) -> Prepared | str:
@@ -147,7 +169,7 @@ def prepared_clocks(form: Form, card: CaseCard) -> Prepared | str:
     clocks = tuple((one.target, target_label(one.target)) for one in card.due if one.target not in ENDED_BY_ACTS)
     if not clocks:
         return "No clock of this case can be ended by hand."
-    return Prepared(_with(form.fields, "target", options=clocks[:100]))
+    return Prepared(_with(form.fields, "target", options=clocks[:OPTIONS]))
 
 
 def prepared_writing(form: Form, writing: Writing, zone: ZoneInfo) -> Prepared | str:
@@ -157,7 +179,7 @@ def prepared_writing(form: Form, writing: Writing, zone: ZoneInfo) -> Prepared |
     safe = [one for one in writing.recipients if one.trust != "fail"]
     if not safe and form.name != "action":
         return "There is no address that can be written to from here: telephone, or see intake-bot advise."
-    options = tuple((one.key, line(one.label, 140)) for one in safe[:100])
+    options = tuple((one.key, line(one.label, 140)) for one in safe[:OPTIONS])
     fields = _with(form.fields, "to", options=options, initial=options[0][0] if len(options) == 1 else "")
     if not options:
         fields = tuple(one for one in fields if one.name != "to")

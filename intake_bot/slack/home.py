@@ -38,6 +38,8 @@ SHOWN, ALL_SHOWN = 7, 40
 case on which somebody may act takes two."""
 OVERVIEW = "overview"
 EVERY_SECTOR = "*"
+_FROM_HOME = "home"
+"""In the metadata of a modal: what is chosen on the Home tab that it was opened from."""
 _WORD = 300
 _OPTIONS = 100
 """As many as Slack has room for in a menu."""
@@ -73,6 +75,19 @@ class Chosen:
         if pressed == SECTOR:
             return replace(now, sector=None if option == EVERY_SECTOR else option, page=0)
         return replace(now, page=int(action["value"])) if pressed.startswith(TURN) else now
+
+    @classmethod
+    def of_act(cls, body: Mapping[str, Any]) -> Chosen | None:
+        """What is chosen on the Home tab that an act came from, by itself or by a modal that was opened there; None where it
+        came from elsewhere."""
+        view = body.get("view") or {}
+        if view.get("type") == "home":
+            return cls.after(body)
+        try:
+            kept = json.loads(view.get("private_metadata") or "{}")
+            return cls.unpack(str(kept[_FROM_HOME])) if _FROM_HOME in kept else None
+        except (ValueError, TypeError):
+            return None
 
     @classmethod
     def unpack(cls, text: str) -> Chosen:
@@ -130,6 +145,16 @@ def home(
             blocks.append(ContextBlock(elements=[text(f"and {left} more: choose the list above")]))
     blocks.append(ContextBlock(elements=[text(f"As at {say(now)}. No names or content stand here.")]))
     return made_view(View(type="home", private_metadata=chosen.pack(), blocks=blocks))
+
+
+def opened_from(body: Mapping[str, Any], modal: dict[str, Any]) -> dict[str, Any]:
+    """The modal as it is opened after that press: from the Home tab, with what is chosen there, so that it can be shown anew
+    after an act."""
+    if (body.get("view") or {}).get("type") != "home":
+        return modal
+    kept = json.loads(modal.get("private_metadata") or "{}")
+    chosen = Chosen.unpack(str(body["view"].get("private_metadata", "")))
+    return modal | {"private_metadata": json.dumps(kept | {_FROM_HOME: chosen.pack()})}
 
 
 def month_said(overview: Overview) -> str:

@@ -22,11 +22,16 @@ SCOPES: tuple[tuple[str, str], ...] = (
     ("im:write", "to answer them in their own conversation"),
 )
 """Each scope with what it is for."""
+FILES_SCOPE = ("files:write", "to send an officer a file, and to delete it after an hour; only with [slack] send_files")
 EVENTS = ("app_home_opened", "message.im", "message.groups")
 
 
-def manifest(*, http_url: str | None = None) -> dict[str, Any]:
-    """The manifest as plain data. ``http_url`` is where Slack sends requests; None for Socket Mode."""
+def manifest(*, http_url: str | None = None, send_files: bool = False) -> dict[str, Any]:
+    """The manifest as plain data. ``http_url`` is where Slack sends requests; None for Socket Mode.
+
+    ``send_files``: the setting of that name, which needs a scope that nothing else does.
+    """
+    scopes = (*SCOPES, FILES_SCOPE) if send_files else SCOPES
     address = f"{http_url.rstrip('/')}{PATH}" if http_url else None
 
     def with_url(given: dict[str, Any], name: str) -> dict[str, Any]:
@@ -70,7 +75,7 @@ def manifest(*, http_url: str | None = None) -> dict[str, Any]:
                 )
             ],
         },
-        "oauth_config": {"scopes": {"bot": [scope for scope, _ in SCOPES]}},
+        "oauth_config": {"scopes": {"bot": [scope for scope, _ in scopes]}},
         "settings": {
             "event_subscriptions": with_url({"bot_events": list(EVENTS)}, "request_url"),
             "interactivity": with_url({"is_enabled": True}, "request_url"),

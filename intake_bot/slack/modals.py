@@ -24,6 +24,7 @@ from slack_sdk.models.views import View
 
 from intake_bot.casework.acts import Decide
 from intake_bot.casework.desk import READ_WHOLE, Actor, CaseCard, CaseView, MessageView
+from intake_bot.casework.files import NOT_SCANNED
 from intake_bot.casework.letters import say_time
 from intake_bot.casework.notices import target_label
 from intake_bot.casework.officer import problems
@@ -46,6 +47,8 @@ PAGE_BLOCKS, PAGE_BYTES = 60, 20_000
 EVIDENCE_SHOWN, RECORD_A_BLOCK = 12, 4
 VIEW, PREVIOUS, NEXT = "view", "view_previous", "view_next"
 """The view's callback id, and the buttons that turn its pages: each carries the number of its page."""
+FILES = "files"
+"""The button that has a file sent."""
 NO_CONTENT = "No content is shown in Slack here."
 
 _TRUST = {
@@ -55,14 +58,14 @@ _TRUST = {
 }
 
 
-def view_modal(view: CaseView, zone: ZoneInfo, page: int = 1) -> dict[str, Any]:
+def view_modal(view: CaseView, zone: ZoneInfo, page: int = 1, *, sends_files: bool = False) -> dict[str, Any]:
     """The case as one officer reads it, page by page: suggestion, messages with the evidence marked, record.
 
     Foreign words stand in rich text only, where nothing is interpreted. Nothing is left out: what does not fit is on the
-    next page; a ``page`` that is not there is the nearest one.
+    next page; a ``page`` that is not there is the nearest one. ``sends_files``: whether this officer may have files sent.
     """
     reference = line(view.card.reference, 60)
-    pages = paged(_blocks_of(view, zone))
+    pages = paged(_blocks_of(view, zone, sends_files=sends_files))
     page = max(1, min(page, len(pages)))
     blocks = list(pages[page - 1])
     if len(pages) > 1:
@@ -126,8 +129,11 @@ def _turning(page: int, pages: int) -> list[Block]:
     return [facts(("", f"Page {page} of {pages}")), ActionsBlock(block_id="pages", elements=buttons)]
 
 
-def _blocks_of(view: CaseView, zone: ZoneInfo) -> list[Block]:
+def _blocks_of(view: CaseView, zone: ZoneInfo, *, sends_files: bool) -> list[Block]:
     blocks: list[Block] = [facts(("From", view.card.came_from))]
+    if sends_files and any(message.attachments for message in view.messages):
+        button = ButtonElement(text=plain("Send me a file ..."), action_id=FILES, value=view.card.case_id)
+        blocks.append(ActionsBlock(block_id=FILES, elements=[button]))
     if view.decision is not None:
         decided = view.decision
         blocks.append(header("Decision"))
@@ -312,7 +318,7 @@ def _message(message: MessageView, suggestion: Suggestion | None) -> list[Piece]
             ("", _TRUST.get(message.sender_trust, "") if message.direction == "in" else ""),
             ("Sent by a machine", message.machine_sent or ""),
             ("Subject", message.subject),
-            ("Attachments (not scanned)", "; ".join(message.attachments)),
+            (f"Attachments ({NOT_SCANNED})", "; ".join(message.attachments)),
             ("Flags of this message", ", ".join(flag.label for flag in flags)),
             ("", READ_WHOLE if message.read_whole else ""),
             ("", "What spoke for the suggestion is »bold«, what spoke against it »struck«." if evidence else ""),

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from intake_bot.casework.acts import Done, Refused
 from intake_bot.casework.desk import Actor, CaseCard, CaseView
+from intake_bot.casework.files import CaseFile
 from intake_bot.casework.queue import Overview, Queued, Which
 from intake_bot.casework.rota import DutyDay
 
@@ -34,6 +35,8 @@ class SlackSettings:
     """False: a desk without content. Nothing of a case but its codes is sent to Slack, and no words are asked for there."""
     thread_notes: bool = False
     """What an officer types under a card becomes a note on its case."""
+    send_files: bool = False
+    """Officers may have a file of a case sent to their own conversation with the app, for an hour."""
     address: str = ""
     """Where people write where no content is taken in Slack."""
     http_host: str = "127.0.0.1"
@@ -91,6 +94,10 @@ class Ports(Protocol):
         """Keep ``payload``, about a case, for good (committed and synced) under ``key``; False where it was kept before."""
         ...
 
+    async def waits(self, key: str) -> bool:
+        """Whether what was kept under ``key`` is still to be performed."""
+        ...
+
     async def open_case(self, case_id: str, actor: Actor, page: int = 1) -> CaseView | None:
         """The case with its content, the opening of this page of it by ``actor`` audited; None where there is none."""
         ...
@@ -113,6 +120,10 @@ class Ports(Protocol):
 
     async def writing(self, case_id: str, actor: Actor) -> Writing | None:
         """Who takes part in the case and the usual question, the looking audited; None where there is no such case."""
+        ...
+
+    async def files(self, case_id: str, actor: Actor) -> tuple[CaseFile, ...]:
+        """The files that came with the case, the looking audited; none where there is no such case for ``actor``."""
         ...
 
     async def open_actions(self, case_id: str, actor: Actor) -> tuple[tuple[str, str], ...]:

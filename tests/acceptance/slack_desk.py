@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from fakes import sample_cases as cases
 from fakes.fake_slack import ALEX, APP_TOKEN, BOT_TOKEN, DUTY, GUEST, SAM, STRANGER, FakeSlack
 from intake_bot.casework.desk import Actor, CaseCard, CaseView, Posted
+from intake_bot.casework.files import CaseFile
 from intake_bot.slack.app import build_app
 from intake_bot.slack.connection import SlackConnection
 from intake_bot.slack.desk import SlackDesk
@@ -46,6 +47,10 @@ class Casework:
     card_at: dict[tuple[str, str], str] = field(default_factory=dict)
     heard: datetime | None = None
     said: dict[str, bytes] = field(default_factory=dict)
+    attached: tuple[CaseFile, ...] = (
+        CaseFile("M1/1", 1, "Statement of Daniel Hartwell.DOCX", 2048, fits=True),
+        CaseFile("M1/2", 2, "film.mov", 900 * 1024 * 1024, fits=False),
+    )
     letters: Writing = field(default_factory=lambda: LETTERS)
 
     async def accept(self, key: str, payload: bytes, case_id: str) -> bool:
@@ -57,6 +62,9 @@ class Casework:
         self.kept[key] = payload
         self.happened.append(("accepted", key, new))
         return new
+
+    async def waits(self, key: str) -> bool:
+        return False
 
     async def open_case(self, case_id: str, actor: Actor, page: int = 1) -> CaseView | None:
         self.happened.append(("opened", case_id, str(actor)) + ((page,) if page > 1 else ()))
@@ -80,6 +88,10 @@ class Casework:
     async def writing(self, case_id: str, actor: Actor) -> Writing | None:
         self.happened.append(("writing", case_id, str(actor)))
         return self.letters
+
+    async def files(self, case_id: str, actor: Actor) -> tuple[CaseFile, ...]:
+        self.happened.append(("files", case_id, str(actor)))
+        return self.attached
 
     async def open_actions(self, case_id: str, actor: Actor) -> tuple[tuple[str, str], ...]:
         return (("A1", "employer by Monday: the statement"),)

@@ -40,8 +40,8 @@ def test_an_answer_is_ordered_back_once_when_the_case_closes(desk: Desk) -> None
     done(desk, Conclude(case_id, AMINA, CaseOutcome.FALSE, "Over."))
     assert len(orders(desk)) == 1
     with desk.database.write() as session:
-        own_posts.erased(session, "01POST", now=MONDAY)
-        assert own_posts.to_erase(session, "01POST") is None
+        own_posts.erased(session, {"post": "01POST"}, now=MONDAY)
+        assert own_posts.to_erase(session, {"post": "01POST"}) is None
     done(desk, Note(case_id, AMINA, "Later."))
     assert len(orders(desk)) == 1
 

@@ -48,6 +48,21 @@ def test_the_same_key_is_kept_once(database: Database, vault: Vault) -> None:
     assert len(take(database, vault)) == 1
 
 
+def test_under_its_key_it_waits_until_it_is_dealt_with(database: Database, vault: Vault) -> None:
+    accept(database, vault, key="T1/C1/1.1")
+
+    def waits(key: str = "T1/C1/1.1") -> bool:
+        with database.read() as session:
+            return spool.waits(session, key)
+
+    assert (waits(), waits("another")) == (True, False)
+    (arrival,) = take(database, vault)
+    assert waits()
+    with database.write() as session:
+        spool.finish(session, arrival.id, Outcome.ACTED, now=FRIDAY_1640)
+    assert not waits()
+
+
 def test_what_comes_at_once_is_kept_in_one_commit_and_the_same_key_once(database: Database, vault: Vault) -> None:
     commits: list[None] = []
     event.listen(database.engine, "commit", lambda _: commits.append(None))

@@ -91,7 +91,8 @@ class Fault:
 
     ``kind`` is ``429`` (with ``seconds`` as Retry-After), ``500``, ``slow`` (by ``seconds``), ``drop_request`` (the
     connection breaks and nothing happened), ``drop_response`` (it happened, then the connection breaks), ``empty`` (it
-    happened, and a 502 page comes back), or an error code such as ``message_not_found``.
+    happened, and a 502 page comes back), or an error code such as ``message_not_found``. The method ``upload`` hands
+    over a file's bytes.
     """
 
     method: str
@@ -149,6 +150,10 @@ class FakeSlack:
         self.views: dict[str, Json] = {}
         self.homes: dict[str, Json] = {}
         self.usergroups: dict[str, set[str]] = {}
+        self.scopes = {"chat:write", "commands", "users:read", "im:history", "im:write", "files:write"}
+        """What the app was installed with, in part: Slack says it with each answer, and asks for it before files."""
+        self.files: dict[str, Json] = {}
+        """Every file that was ever begun: name, length, what was handed over of it (in hexadecimal), shared, deleted."""
         self._ephemerals: dict[str, list[Json]] = defaultdict(list)
         self._stacks: dict[str, list[str]] = defaultdict(list)
         self._triggers: dict[str, tuple[str, float]] = {}
@@ -170,10 +175,11 @@ class FakeSlack:
     # Starting and stopping ------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> FakeSlack:
-        app = web.Application(client_max_size=8 * 1024 * 1024)
+        app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_route("*", "/api/{method}", self._api)
         app.router.add_get("/link/{ticket}", self._socket)
         app.router.add_post("/response/{key}", self._response_url)
+        app.router.add_post("/upload/{file_id}", self._upload)
         app.router.add_post("/control/{verb}", self._control)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
@@ -521,7 +527,7 @@ class FakeSlack:
             return _broken(request)
         if fault.kind == "empty":
             return web.Response(status=502, text="<html>bad gateway</html>", content_type="text/html")
-        return web.json_response(answer)
+        return web.json_response(answer, headers={"x-oauth-scopes": ",".join(sorted(self.scopes))})
 
     def _fault(self, method: str) -> Fault:
         for fault in self.faults:
@@ -539,6 +545,8 @@ class FakeSlack:
             raise ApiError("invalid_auth")
         if (method == "apps.connections.open") != (token == APP_TOKEN):
             raise ApiError("not_allowed_token_type")
+        if method.startswith("files.") and "files:write" not in self.scopes:
+            raise ApiError("missing_scope")
 
     def _auth_test(self, a: Json) -> Json:
         return {
@@ -594,6 +602,74 @@ class FakeSlack:
         said = self._said(a) | {"channel": channel.id, "ts": self._ts()}
         self._ephemerals[a["user"]].append(said)
         return {"message_ts": said["ts"]}
+
+    def _files_getUploadURLExternal(self, a: Json) -> Json:
+        length = int(a.get("length") or 0)
+        if not a.get("filename") or length <= 0:
+            raise ApiError("invalid_arguments", ["filename and length are required"])
+        file_id = f"F{next(self._count):08d}"
+        self.files[file_id] = {
+            "id": file_id,
+            "name": a["filename"],
+            "title": a["filename"],
+            "size": length,
+            "content": None,
+            "shared": False,
+            "deleted": False,
+        }
+        return {"upload_url": f"{self.url}/upload/{file_id}", "file_id": file_id}
+
+    def _files_completeUploadExternal(self, a: Json) -> Json:
+        """Shares what was handed over; in a channel it is a message with the comment for its text."""
+        wanted = json.loads(a["files"]) if isinstance(a.get("files"), str) else a.get("files") or []
+        files = [self.files.get(one.get("id", ""), {}) for one in wanted]
+        if not files or any(not one or one["deleted"] or one["content"] is None for one in files):
+            raise ApiError("file_not_found")
+        channel = self._writable({"channel": a["channel_id"]}) if a.get("channel_id") else None
+        for one, asked in zip(files, wanted, strict=True):
+            one |= {"title": asked.get("title", one["name"]), "shared": channel is not None}
+        if channel is not None:
+            # Where it comes as an event it need not say that a bot shared it.
+            message = {"type": "message", "subtype": "file_share", "user": BOT_USER, "team": TEAM, "ts": self._ts()}
+            message |= {"text": a.get("initial_comment") or "", "upload": True, "blocks": []}
+            shown = ("id", "name", "title", "size")
+            channel.messages.append(
+                message | {"files": [{k: one[k] for k in shown} | {"mode": "hosted"} for one in files]}
+            )
+        # Where it is shared is not told yet when this is answered.
+        return {"files": [{"id": one["id"], "title": one["title"]} for one in files]}
+
+    def _files_delete(self, a: Json) -> Json:
+        """What was shared leaves a stone in its message. Of what was only begun Slack knows nothing."""
+        file = self.files.get(a.get("file", ""))
+        if file is None or not (file["shared"] or file["deleted"]):
+            raise ApiError("file_not_found")
+        if file["deleted"]:
+            raise ApiError("file_deleted")
+        file |= {"deleted": True, "content": None}
+        for room in self.channels.values():
+            for message in room.messages:
+                stone = {"id": file["id"], "mode": "tombstone"}
+                if "files" in message:
+                    message["files"] = [stone if one["id"] == file["id"] else one for one in message["files"]]
+        return {}
+
+    async def _upload(self, request: web.Request) -> web.StreamResponse:
+        """Where the bytes of a file are handed over, once and whole. No token is asked for: the address is the secret."""
+        self.calls.append(Call("upload", {"length": request.content_length}))
+        fault = self._fault("upload")
+        match fault.kind:
+            case "500":
+                return web.Response(status=500, text="<html>server error</html>", content_type="text/html")
+            case "drop_request":
+                return _broken(request)
+            case "slow":
+                await asyncio.sleep(fault.seconds)
+        file, content = self.files.get(request.match_info["file_id"]), await request.read()
+        if file is None or file["content"] is not None or len(content) != file["size"]:
+            return web.Response(status=400, text="bad upload")
+        file["content"] = content.hex()
+        return _broken(request) if fault.kind == "drop_response" else web.Response(text=f"OK - {len(content)}")
 
     def _reactions_add(self, a: Json) -> Json:
         message = self._channel(a).find(a.get("timestamp", ""))
@@ -891,7 +967,7 @@ CONTROLS = frozenset(
         "open_views",
     }
     | {"called", "calls", "acks", "fail_next", "drop_sockets", "ask_to_reconnect", "wait_connected", "connections"}
-    | {"add_user", "add_channel", "homes", "usergroups", "channel_of"}
+    | {"add_user", "add_channel", "homes", "usergroups", "channel_of", "files"}
 )
 
 

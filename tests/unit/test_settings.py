@@ -84,6 +84,7 @@ def test_a_secret_is_in_no_repr_and_in_no_complaint(tmp_path: Path) -> None:
     assert SECRET not in str(caught.value)
 
 
-def test_a_desk_without_content_takes_no_notes_from_threads() -> None:
-    with pytest.raises(SettingsProblem, match="thread_notes takes content in Slack"):
-        load(None, {"INTAKE_BOT_SLACK_THREAD_NOTES": "true", "INTAKE_BOT_SLACK_SHOW_CONTENT": "false"})
+@pytest.mark.parametrize("key", ["thread_notes", "send_files"])
+def test_a_desk_without_content_takes_no_notes_from_threads_and_sends_no_files(key: str) -> None:
+    with pytest.raises(SettingsProblem, match=f"{key} .* content in Slack"):
+        load(None, {f"INTAKE_BOT_SLACK_{key.upper()}": "true", "INTAKE_BOT_SLACK_SHOW_CONTENT": "false"})

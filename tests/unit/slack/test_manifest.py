@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from intake_bot.slack.manifest import EVENTS, SCOPES, manifest
+from intake_bot.slack.manifest import EVENTS, FILES_SCOPE, SCOPES, manifest
 
 SLACK = Path(__file__).parents[3] / "intake_bot" / "slack"
 NEEDS = {
@@ -23,6 +23,10 @@ NEEDS = {
     "usergroups_users_list": {"usergroups:read"},
     "views_open": set(),
     "views_publish": set(),
+    "views_push": set(),
+    "files_getUploadURLExternal": {"files:write"},
+    "files_completeUploadExternal": {"files:write"},
+    "files_delete": {"files:write"},
     "auth_test": set(),
     "apps_connections_open": set(),
 }
@@ -38,7 +42,13 @@ def test_every_method_that_is_called_has_its_scope_and_no_scope_is_for_nothing()
     called -= {"is_connected"}  # the socket's, not the Web API's
     assert called <= NEEDS.keys()
     needed = set().union(*(NEEDS[name] for name in called)) | {"commands"}
-    assert {scope for scope, _ in SCOPES} == needed | {"im:history"}
+    assert {scope for scope, _ in (*SCOPES, FILES_SCOPE)} == needed | {"im:history"}
+
+
+def test_only_who_sends_files_asks_for_their_scope() -> None:
+    for send_files in (False, True):
+        scopes = manifest(send_files=send_files)["oauth_config"]["scopes"]["bot"]
+        assert ("files:write" in scopes) is send_files
 
 
 def test_the_two_ways_in() -> None:
