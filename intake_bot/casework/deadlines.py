@@ -256,7 +256,7 @@ def _plan_reminders(
 ) -> None:
     """Plan what is to come. One that was cancelled and comes again at the same time waits once more, as the same row.
 
-    ``not_again``: what would come at once, and has been sent before, is left out.
+    ``not_again``: what is behind and has been sent before is left out.
     """
     there: dict[tuple[str, str, datetime], Reminder] = {}
     if not first:
@@ -265,11 +265,9 @@ def _plan_reminders(
     clock = practice.clocks.get(deadline.target)
     # A clock that the settings no longer keep runs to its end, and nudges nobody anew.
     office = None if not practice.nudges_in_office_hours or _is_urgent(session, deadline) else practice.calendar
-    sent = {(row.kind, row.recipient) for row in there.values() if row.sent_at is not None}
+    sent = {(row.kind, row.recipient) for row in there.values() if not_again and row.sent_at is not None}
     made: list[dict[str, Any]] = []
-    for planned in plan(reached, clock.plan, now, office) if clock else ():
-        if not_again and planned.due_at <= now and (planned.kind, planned.to) in sent:
-            continue
+    for planned in plan(reached, clock.plan, now, office, sent=sent) if clock else ():
         row = there.get((planned.kind, planned.to, planned.due_at))
         if row is None:
             made.append(_row(deadline, planned.kind, planned.to, planned.due_at, now))

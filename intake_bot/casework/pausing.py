@@ -74,6 +74,12 @@ def end_pause(session: Session, practice: Practice, case: Case, *, now: datetime
             deadlines.resume(session, practice, deadline, paused_at=row.started_at, why=why, now=now)
 
 
+def keep_still(session: Session, case: Case, deadline: Deadline) -> None:
+    """A clock that was counted or started anew: while its case is paused it stands too, and nudges nobody."""
+    if case.status == Status.PAUSED and _stands_still(deadline, DeadlineState.RUNNING):
+        deadlines.pause(session, deadline, because="paused")
+
+
 def _stands_still(deadline: Deadline, state: DeadlineState) -> bool:
     """Whether a pause is about it: a clock in this state, or one that is missed and not met, whose nudges would go on."""
     if deadline.target in NEVER_PAUSED or deadline.met_at is not None:

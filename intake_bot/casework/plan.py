@@ -111,7 +111,12 @@ class PlannedReminder:
 
 
 def plan(
-    due: Due, reminders: ReminderPlan, now: datetime, office: WorkingCalendar | None = None
+    due: Due,
+    reminders: ReminderPlan,
+    now: datetime,
+    office: WorkingCalendar | None = None,
+    *,
+    sent: Collection[tuple[str, str]] = (),
 ) -> tuple[PlannedReminder, ...]:
     """The reminders to wait for, soonest first, as seen at ``now``.
 
@@ -125,10 +130,12 @@ def plan(
     by night. What is brought forward and what comes to the same recipient within an hour of it fall together, at the earlier
     time; of those that fall together each recipient gets the one that tells the truth at that time.
 
+    ``sent`` are kinds and recipients that were told before: of what lies behind, these are not said again.
+
     Raises ValueError for a ``now`` without a zone.
     """
     now = aware_utc(now)
-    planned = _at_their_times(due, reminders, now)
+    planned = _at_their_times(due, reminders, now, sent)
     if office is not None:
         planned = _together(due, [(one, _moved(one, due, office, now)) for one in planned])
     order = list(Moment)
@@ -186,13 +193,16 @@ def _truest(kinds: list[Moment], *, missed: bool) -> Moment:
     return min(kinds, key=order.index)
 
 
-def _at_their_times(due: Due, reminders: ReminderPlan, now: datetime) -> set[PlannedReminder]:
+def _at_their_times(
+    due: Due, reminders: ReminderPlan, now: datetime, sent: Collection[tuple[str, str]]
+) -> set[PlannedReminder]:
     planned: set[PlannedReminder] = set()
     for recipient in Recipient:
         timed = sorted((offset.from_due(due), offset.moment) for offset in reminders.offsets if offset.to is recipient)
         ahead = [(at, moment) for at, moment in timed if at > now]
         planned.update(PlannedReminder(moment, recipient, at) for at, moment in ahead)
-        overdue = _still_true([moment for at, moment in timed if at <= now], missed=due.due_at <= now)
+        behind = [moment for at, moment in timed if at <= now and (moment, recipient) not in sent]
+        overdue = _still_true(behind, missed=due.due_at <= now)
         is_repeated = overdue is Moment.BEFORE and any(moment is Moment.BEFORE for _, moment in ahead)
         if overdue is not None and not is_repeated:
             planned.add(PlannedReminder(overdue, recipient, now))

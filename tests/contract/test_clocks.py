@@ -11,6 +11,7 @@ from contract.test_casework import AMINA, FRIDAY_1640, Desk, desk, notices, refe
 from intake_bot.casework import views
 from intake_bot.casework.acts import (
     Claim,
+    CorrectReceipt,
     EndClock,
     PauseCase,
     RecordMeeting,
@@ -134,6 +135,32 @@ def test_what_is_not_urgent_waits_for_office_hours(desk: Desk) -> None:
     }
     assert set(times[calm]) == {"2026-12-01T09:00:00Z"}
     assert set(times[urgent]) == {"2026-11-30T17:40:00Z"}
+
+
+def test_a_nudge_whose_time_passed_in_a_pause_comes_when_it_ends(desk: Desk) -> None:
+    case_id = decided(desk)
+    missed = FRIDAY_1640 + timedelta(days=32)
+    assert ("one_month", "at", "late") in desk.tick(missed)
+    done(desk, PauseCase(case_id, AMINA, PauseReason.POLICE, WORDS), now=missed)
+    # A week after it was due there is one more; the pause is longer.
+    resumed = missed + timedelta(days=14)
+    done(desk, ResumeCase(case_id, AMINA), now=resumed)
+    nudged = [one for one in desk.tick(resumed + timedelta(days=3)) if one[0] == "one_month"]
+    assert nudged == [("one_month", "after", "late")]
+
+
+def test_what_is_counted_or_started_anew_in_a_pause_stands_still_too(desk: Desk) -> None:
+    case_id = decided(desk)
+    missed = FRIDAY_1640 + timedelta(days=32)
+    desk.tick(missed)
+    done(desk, EndClock(case_id, AMINA, "first_meeting", ClockEnd.NO_CLOCK, WORDS), now=missed)
+    done(desk, PauseCase(case_id, AMINA, PauseReason.POLICE, WORDS), now=missed)
+    later = missed + timedelta(days=1)
+    done(desk, EndClock(case_id, AMINA, "first_meeting", ClockEnd.RESTART, WORDS), now=later)
+    done(desk, CorrectReceipt(case_id, AMINA, FRIDAY_1640 - timedelta(hours=1), WORDS), now=later)
+    assert waiting(desk, case_id) == set()
+    done(desk, CorrectReceipt(case_id, AMINA, FRIDAY_1640 + timedelta(hours=1), WORDS), now=later)
+    assert waiting(desk, case_id) == set()
 
 
 def test_a_clock_that_was_missed_before_a_pause_nudges_nobody_while_it_lasts(desk: Desk) -> None:
