@@ -291,11 +291,15 @@ def _urgent(session: Session, ids: list[str]) -> dict[str, tuple[Flag, ...]]:
 def _targets(session: Session, ids: list[str]) -> dict[str, dict[datetime, str]]:
     """Of each case what is due when."""
     found: dict[str, dict[datetime, str]] = {}
+    # The states are told apart here: named in the question, SQLite would look through all clocks that were ever in them.
     rows = session.exec(
-        select(Deadline.case_id, Deadline.due_at, Deadline.target).where(col(Deadline.case_id).in_(ids), text(TICKING))
+        select(Deadline.case_id, Deadline.due_at, Deadline.target, Deadline.state).where(
+            col(Deadline.case_id).in_(ids), col(Deadline.met_at).is_(None)
+        )
     )
-    for case_id, due_at, target in rows:
-        found.setdefault(case_id, {})[due_at] = target
+    for case_id, due_at, target, state in rows:
+        if state in (DeadlineState.RUNNING, DeadlineState.MISSED):
+            found.setdefault(case_id, {})[due_at] = target
     return found
 
 
