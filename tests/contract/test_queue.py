@@ -120,6 +120,8 @@ def test_no_list_looks_at_closed_cases_but_by_an_index(desk: Desk) -> None:
     desk.opened()
     event.listen(desk.database.engine, "before_cursor_execute", lambda *a: statements.append((a[2], a[3])))
     seen(desk)
+    with desk.database.read() as session:
+        assert queued(session, desk.practice, Which.OPEN, AMINA, now=MONDAY, limit=10)
     with desk.database.engine.connect() as connection:
         plans = [
             row[3]
