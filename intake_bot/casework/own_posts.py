@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 from sqlmodel import Session, col, select
 
 from intake_bot.casework.desk import SYSTEM, Posted
@@ -50,12 +50,16 @@ def remember(session: Session, practice: Practice, case: Case, post: Standing, *
         _order(session, practice, case, post.id, now=now)
 
 
+_STANDING = select(DeskPost.id).where(
+    col(DeskPost.case_id) == bindparam("case_id"),
+    col(DeskPost.holds) == bindparam("holds"),
+    col(DeskPost.erased_at).is_(None),
+)
+
+
 def take_back(session: Session, practice: Practice, case: Case, holds: Holds, *, now: datetime) -> None:
     """Order all posts of a case that hold this to be deleted; what is ordered already is not ordered twice."""
-    waiting = select(DeskPost.id).where(
-        col(DeskPost.case_id) == case.id, col(DeskPost.holds) == holds, col(DeskPost.erased_at).is_(None)
-    )
-    for post_id in session.exec(waiting).all():
+    for post_id in session.exec(_STANDING, params={"case_id": case.id, "holds": holds}).all():
         _order(session, practice, case, post_id, now=now)
 
 
