@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -59,10 +59,10 @@ def record(
     if note is not None:
         detail |= {"note": note.id, "note_sha256": hashlib.sha256(note.sealed).hexdigest()}
     # Rows for the driver, not objects: this is on the way of every message.
-    connection = session.connection()
-    head = connection.execute(_HEAD, {"of": chain}).first()
+    connection, held = session.connection(), _held(session)
+    head = held.get(chain) or connection.execute(_HEAD, {"of": chain}).first()
     last, previous = head or (0, _GENESIS)
-    entry = {
+    entry: dict[str, Any] = {
         "chain": chain,
         "seq": last + 1,
         "at": at,
@@ -79,6 +79,23 @@ def record(
         connection.execute(_ADD_HEAD, {"chain": chain, "signed_seq": 0} | now)
     else:
         connection.execute(_MOVE_HEAD, {"of": chain} | now)
+    held[chain] = (entry["seq"], entry["hash"])
+
+
+_HELD = "audit_heads"
+
+
+def _held(session: Session) -> dict[str, tuple[int, str]]:
+    """The heads that this transaction has moved: it holds their rows, so nobody moves them before it ends.
+
+    A savepoint is a transaction of its own here: what it moved and took back is forgotten with it.
+    """
+    transaction = session.get_nested_transaction() or session.get_transaction()
+    of, heads = session.info.get(_HELD, (None, None))
+    if heads is None or of is not transaction:
+        heads = {}
+        session.info[_HELD] = (transaction, heads)
+    return cast(dict[str, tuple[int, str]], heads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +113,9 @@ CHAINS_AT_ONCE = 500
 
 def record_each(session: Session, acts: Sequence[Act], *, at: datetime, actor: str) -> None:
     """Add many entries at once, in the caller's transaction and in their order: the same entries, in a few statements."""
-    connection = session.connection()
-    heads: dict[str, tuple[int, str]] = {}
-    for some in batches(sorted({act.chain for act in acts}), CHAINS_AT_ONCE):
+    connection, held = session.connection(), _held(session)
+    heads = {act.chain: held[act.chain] for act in acts if act.chain in held}
+    for some in batches(sorted({act.chain for act in acts} - set(heads)), CHAINS_AT_ONCE):
         # In one order everywhere, so that two who add to the same chains do not wait for each other.
         found = select(_HEADS.c.chain, _HEADS.c.seq, _HEADS.c.hash).where(_HEADS.c.chain.in_(some))
         rows = connection.execute(found.order_by(_HEADS.c.chain).with_for_update())
@@ -128,6 +145,7 @@ def record_each(session: Session, acts: Sequence[Act], *, at: datetime, actor: s
         connection.execute(_ADD_HEAD, new)
     if old := [{"of": chain} | to for chain, to in moved.items() if chain in known]:
         connection.execute(_MOVE_HEAD, old)
+    held.update(heads)
 
 
 def entry_hash(entry: AuditEntry) -> str:

@@ -279,9 +279,12 @@ def waits(session: Session, key: str) -> bool:
     return session.exec(select(Spooled.state).where(col(Spooled.key) == key)).first() in waiting_states()
 
 
+_KEY_OF = select(Raw.key_id).where(col(Raw.id) == bindparam("raw_id"))
+
+
 def key_id_of(session: Session, raw_id: str) -> str:
     """The id of the data key that raw bytes are sealed under. Raises LookupError where there are none."""
-    key_id = session.exec(select(Raw.key_id).where(col(Raw.id) == raw_id)).first()
+    key_id = session.exec(_KEY_OF, params={"raw_id": raw_id}).first()
     if key_id is None:
         raise LookupError("no raw bytes under that id")
     return key_id

@@ -7,12 +7,13 @@ never what it is that somebody owes. Nobody has more than one on a day: a key in
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from functools import partial
 
+from sqlalchemy import bindparam
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -124,9 +125,12 @@ def stop_action(session: Session, action: Action, *, because: str) -> int:
     return _stop(session, select(Chaser).where(col(Chaser.action_id) == action.id), because)
 
 
+_OF_CASE = select(Chaser).where(col(Chaser.case_id) == bindparam("case_id"))
+
+
 def stop_case(session: Session, case: Case, *, because: str) -> int:
     """Send no more about a case; how many were still to come."""
-    return _stop(session, select(Chaser).where(col(Chaser.case_id) == case.id), because)
+    return _stop(session, _OF_CASE, because, {"case_id": case.id})
 
 
 def answered(session: Session, case: Case, address_key: str | None, *, now: datetime) -> None:
@@ -139,6 +143,23 @@ def answered(session: Session, case: Case, address_key: str | None, *, now: date
         audit.record(session, case.id, at=now, actor=str(SYSTEM), act="chasers_stopped", code=ANSWERED, detail=detail)
 
 
+_DUE = (
+    select(Chaser, Action, Case)
+    .where(
+        col(Chaser.state) == ReminderState.WAITING,
+        col(Chaser.due_at) <= bindparam("now"),
+        col(Action.id) == col(Chaser.action_id),
+        col(Action.state) == ActionState.OPEN,
+        col(Case.id) == col(Chaser.case_id),
+        col(Case.status).not_in((*CLOSED, Status.PAUSED)),
+    )
+    .order_by(col(Chaser.due_at), col(Chaser.id))
+    .limit(bindparam("limit"))
+    # As with reminders, the case is locked too: while an officer closes it, nothing about it is sent.
+    .with_for_update(skip_locked=True)
+)
+
+
 def send_due(
     session: Session, practice: Practice, *, now: datetime, queued_at: datetime | None = None, limit: int = BATCH
 ) -> Swept:
@@ -148,21 +169,7 @@ def send_due(
     """
     if not practice.calendar.office_open_at(now):
         return Swept([], 0)
-    rows = session.exec(
-        select(Chaser, Action, Case)
-        .where(
-            col(Chaser.state) == ReminderState.WAITING,
-            col(Chaser.due_at) <= now,
-            col(Action.id) == col(Chaser.action_id),
-            col(Action.state) == ActionState.OPEN,
-            col(Case.id) == col(Chaser.case_id),
-            col(Case.status).not_in((*CLOSED, Status.PAUSED)),
-        )
-        .order_by(col(Chaser.due_at), col(Chaser.id))
-        .limit(limit)
-        # As with reminders, the case is locked too: while an officer closes it, nothing about it is sent.
-        .with_for_update(skip_locked=True)
-    ).all()
+    rows = session.exec(_DUE, params={"now": now, "limit": limit}).all()
     sweep = _Sweep(session, practice, now, queued_at or now)
     letters: dict[tuple[str, str], list[_Row]] = {}
     telephoned = {chaser.action_id for chaser, _, _ in rows if chaser.kind == ChaserKind.TELEPHONE}
@@ -448,7 +455,9 @@ def _each_once(owed: Sequence[_Row]) -> list[tuple[Action, Case]]:
 _TELEPHONE = "Telephone them: what they owe has not come, and letters have done what they can."
 
 
-def _stop(session: Session, chasers: SelectOfScalar[Chaser], because: str) -> int:
+def _stop(
+    session: Session, chasers: SelectOfScalar[Chaser], because: str, facts: Mapping[str, str] | None = None
+) -> int:
     """End what waits. What ends it for good is marked on the others too, so that nothing plans them anew.
 
     On one that was sent the mark says that its letter need not go, if it still waits for the relay.
@@ -456,7 +465,7 @@ def _stop(session: Session, chasers: SelectOfScalar[Chaser], because: str) -> in
     for_good = because in _FOR_GOOD
     ended = [
         row
-        for row in session.exec(chasers.with_for_update()).all()
+        for row in session.exec(chasers.with_for_update(), params=facts).all()
         if row.state == ReminderState.WAITING or (for_good and row.cancelled_because not in _FOR_GOOD)
     ]
     for row in ended:

@@ -107,7 +107,5 @@ def _again(case: Case, act: Conclude) -> Done | Refused:
 
 
 def _close_deadlines(session: Session, case: Case, *, at: datetime, actor: str) -> None:
-    for target in MET_BY_CONCLUDING:
-        deadlines.meet(session, case, target, at=at, actor=actor, because=BECAUSE)
-    deadlines.cancel(session, case, at=at, actor=actor, because=BECAUSE)
+    deadlines.close(session, case, met=MET_BY_CONCLUDING, at=at, actor=actor, because=BECAUSE)
     chasing.stop_case(session, case, because=BECAUSE)

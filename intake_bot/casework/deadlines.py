@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import bindparam, insert, update
 from sqlmodel import Session, col, select
 
 from intake_bot.casework.clocks import Start
@@ -19,7 +19,24 @@ from storage.ids import new_id
 from storage.tables import AuditEntry, Case, Deadline, Reminder, SuggestionRow, rows_of
 from triage.vocabulary import URGENT_FLAGS
 
-_ADD_REMINDERS = insert(rows_of(Reminder))
+_REMINDERS = rows_of(Reminder)
+_ADD_REMINDERS = insert(_REMINDERS)
+_CANCEL = update(_REMINDERS).values(state=ReminderState.CANCELLED, cancelled_because=bindparam("because"))
+_CANCEL_OF_CLOCK = _CANCEL.where(
+    _REMINDERS.c.deadline_id == bindparam("clock"),
+    _REMINDERS.c.state == ReminderState.WAITING,
+    _REMINDERS.c.kind != bindparam("but"),
+)
+_CANCEL_UNCLAIMED = _CANCEL.where(
+    _REMINDERS.c.case_id == bindparam("case"),
+    _REMINDERS.c.kind == UNCLAIMED,
+    _REMINDERS.c.state == ReminderState.WAITING,
+)
+_OF_CASE = select(Deadline).where(col(Deadline.case_id) == bindparam("case_id")).order_by(col(Deadline.due_at))
+_ONE = select(Deadline).where(
+    col(Deadline.case_id) == bindparam("case_id"), col(Deadline.target) == bindparam("target")
+)
+"""Made once: building a question takes longer than asking it."""
 
 
 def start(
@@ -36,12 +53,21 @@ def start(
 
     With ``again`` one that the case had before, and that was ended, is started anew.
     """
+    there = _one(session, case, target) if again else None
+    return _start(session, practice, case, target, there, started_at=started_at, now=now)
+
+
+def _start(
+    session: Session,
+    practice: Practice,
+    case: Case,
+    target: str,
+    there: Deadline | None,
+    *,
+    started_at: datetime,
+    now: datetime,
+) -> Deadline:
     reached = due(practice.clocks[target].rule, started_at, practice.calendar)
-    there = None
-    if again:
-        there = session.exec(
-            select(Deadline).where(col(Deadline.case_id) == case.id, col(Deadline.target) == target)
-        ).one_or_none()
     deadline = there or Deadline(
         id=new_id(now), case_id=case.id, target=target, rule="", calendar="", started_at=now, due_at=now, state=""
     )
@@ -88,14 +114,14 @@ def start_first(session: Session, practice: Practice, case: Case, *, urgent: boo
 
 def start_all(session: Session, practice: Practice, case: Case, why: Start, *, now: datetime, actor: str) -> None:
     """Start every clock that something starts; one that was met already, by what was done before, is not started again."""
-    for target in practice.started_by(why):
-        there = session.exec(
-            select(Deadline).where(col(Deadline.case_id) == case.id, col(Deadline.target) == target)
-        ).one_or_none()
+    targets = practice.started_by(why)
+    had = {deadline.target: deadline for deadline in of_case(session, case.id)} if targets else {}
+    for target in targets:
+        there = had.get(target)
         if there is not None and there.state != DeadlineState.CANCELLED:
             continue
         started_at = case.received_at if why.runs_from_receipt else now
-        start(session, practice, case, target, started_at=started_at, now=now, again=True)
+        _start(session, practice, case, target, there, started_at=started_at, now=now)
         done_at = _done_before(session, case, target)
         if done_at is not None:
             meet(session, case, target, at=done_at, actor=actor, because="done_before")
@@ -126,10 +152,17 @@ def meet(session: Session, case: Case, target: str, *, at: datetime, actor: str,
 
     What was done in time is met, even where it is only noted after the time: a press that waited, a backdated decision.
     """
-    deadline = session.exec(
-        select(Deadline).where(col(Deadline.case_id) == case.id, col(Deadline.target) == target)
-    ).one_or_none()
-    if deadline is None or deadline.met_at is not None or deadline.state == DeadlineState.CANCELLED:
+    deadline = _one(session, case, target)
+    if deadline is not None:
+        _meet(session, case, deadline, at=at, actor=actor, because=because)
+
+
+def _one(session: Session, case: Case, target: str) -> Deadline | None:
+    return session.exec(_ONE, params={"case_id": case.id, "target": target}).one_or_none()
+
+
+def _meet(session: Session, case: Case, deadline: Deadline, *, at: datetime, actor: str, because: str) -> None:
+    if deadline.met_at is not None or deadline.state == DeadlineState.CANCELLED:
         return
     deadline.met_at = at
     deadline.state = DeadlineState.MISSED if at > deadline.due_at else DeadlineState.MET
@@ -141,7 +174,7 @@ def meet(session: Session, case: Case, target: str, *, at: datetime, actor: str,
         at=at,
         actor=actor,
         act="target_met",
-        code=target,
+        code=deadline.target,
         detail={"state": deadline.state, "reminders_cancelled": cancelled},
     )
 
@@ -150,12 +183,35 @@ def cancel(
     session: Session, case: Case, *, at: datetime, actor: str, because: str, but: frozenset[str] = frozenset()
 ) -> None:
     """End every clock that still runs or stands, but those named: what they were for has lost its point."""
-    for deadline in of_case(session, case.id):
+    _cancel(session, case, of_case(session, case.id), at=at, actor=actor, because=because, but=but)
+
+
+def close(session: Session, case: Case, *, met: Collection[str], at: datetime, actor: str, because: str) -> None:
+    """The case ends: these targets are met by that, and every other clock of it has lost its point."""
+    clocks = of_case(session, case.id)
+    for deadline in clocks:
+        if deadline.target in met:
+            _meet(session, case, deadline, at=at, actor=actor, because=because)
+    _cancel(session, case, clocks, at=at, actor=actor, because=because)
+
+
+def _cancel(
+    session: Session,
+    case: Case,
+    clocks: Collection[Deadline],
+    *,
+    at: datetime,
+    actor: str,
+    because: str,
+    but: frozenset[str] = frozenset(),
+) -> None:
+    for deadline in clocks:
         if deadline.target in but or deadline.met_at is not None:
             continue
-        cancel_reminders(session, deadline, because=because)
         if deadline.state in (DeadlineState.RUNNING, DeadlineState.PAUSED):
             end(session, case, deadline, at=at, actor=actor, because=because)
+        else:
+            cancel_reminders(session, deadline, because=because)
 
 
 def end(session: Session, case: Case, deadline: Deadline, *, at: datetime, actor: str, because: str) -> None:
@@ -260,7 +316,11 @@ def _plan_reminders(
     """
     there: dict[tuple[str, str, datetime], Reminder] = {}
     if not first:
-        rows = session.exec(select(Reminder).where(col(Reminder.deadline_id) == deadline.id))
+        # As the rows say: what was cancelled was cancelled there.
+        rows = session.exec(
+            select(Reminder).where(col(Reminder.deadline_id) == deadline.id),
+            execution_options={"populate_existing": True},
+        )
         there = {(row.kind, row.recipient, row.due_at): row for row in rows}
     clock = practice.clocks.get(deadline.target)
     # A clock that the settings no longer keep runs to its end, and nudges nobody anew.
@@ -337,7 +397,8 @@ def watch_unclaimed(session: Session, practice: Practice, case: Case, *, now: da
     reminder = session.exec(
         select(Reminder).where(
             col(Reminder.deadline_id) == deadline.id, col(Reminder.kind) == UNCLAIMED, col(Reminder.due_at) == due_at
-        )
+        ),
+        execution_options={"populate_existing": True},
     ).one_or_none() or Reminder(
         id=new_id(now),
         case_id=case.id,
@@ -355,42 +416,20 @@ def watch_unclaimed(session: Session, practice: Practice, case: Case, *, now: da
 
 def somebody_has_it(session: Session, case: Case) -> None:
     """The case is taken: the manager need not hear that nobody has it."""
-    rows = session.exec(
-        select(Reminder)
-        .where(
-            col(Reminder.case_id) == case.id,
-            col(Reminder.kind) == UNCLAIMED,
-            col(Reminder.state) == ReminderState.WAITING,
-        )
-        .with_for_update()
-    ).all()
-    for reminder in rows:
-        reminder.state, reminder.cancelled_because = ReminderState.CANCELLED, "claimed"
-        session.add(reminder)
+    session.flush()
+    session.connection().execute(_CANCEL_UNCLAIMED, {"case": case.id, "because": "claimed"})
 
 
 def cancel_reminders(session: Session, deadline: Deadline, *, because: str, but: str = "") -> int:
     """Cancel what still waits, save one kind, for a recorded reason; how many that was."""
-    waiting = session.exec(
-        select(Reminder)
-        .where(
-            col(Reminder.deadline_id) == deadline.id,
-            col(Reminder.state) == ReminderState.WAITING,
-            col(Reminder.kind) != but,
-        )
-        .with_for_update()
-    ).all()
-    for reminder in waiting:
-        reminder.state, reminder.cancelled_because = ReminderState.CANCELLED, because
-        session.add(reminder)
-    return len(waiting)
+    session.flush()
+    facts = {"clock": deadline.id, "because": because, "but": but}
+    return session.connection().execute(_CANCEL_OF_CLOCK, facts).rowcount
 
 
 def of_case(session: Session, case_id: str) -> list[Deadline]:
     """The case's deadlines, soonest first."""
-    return list(
-        session.exec(select(Deadline).where(col(Deadline.case_id) == case_id).order_by(col(Deadline.due_at))).all()
-    )
+    return list(session.exec(_OF_CASE, params={"case_id": case_id}).all())
 
 
 def explained(deadline: Deadline) -> list[str]:

@@ -128,7 +128,7 @@ def earlier(
     ``named``: for a case that is new, the names that were just noted on it, so that nothing of its own is looked for.
     """
     # What was merged into this case is this one's.
-    merged = () if named is not None else session.exec(select(Case.id).where(col(Case.merged_into) == case.id))
+    merged = () if named is not None else session.exec(_MERGED, params={"into": case.id})
     own = [case.id, *merged]
     # Most are like nobody, and that is told by the index alone.
     ids = list(session.connection().execute(_LIKE, {"own": own, "most": most}).scalars())
@@ -176,21 +176,26 @@ def earlier(
     return sorted(found.values(), key=lambda one: (-one.sure, -one.received_at.timestamp()))[:MOST_SHOWN]
 
 
+_AT_SETTING = (
+    select(Case.id, Case.reference, Case.restricted)
+    .where(
+        col(Case.organisation) == bindparam("organisation"),
+        col(Case.received_at) > bindparam("since"),
+        col(Case.received_at) <= bindparam("until"),
+        col(Case.status) != Status.NOT_A_CONSULTATION,
+    )
+    .order_by(col(Case.received_at).desc())
+)
+_MERGED = select(Case.id).where(col(Case.merged_into) == bindparam("into"))
+
+
 def setting(session: Session, case: Case) -> Setting | None:
     """The contacts about this case's setting up to its receipt, this one among them; None where no setting is known."""
     if not case.organisation:
         return None
     since = case.received_at - timedelta(days=PATTERN_DAYS)
-    rows = session.exec(
-        select(Case.id, Case.reference, Case.restricted)
-        .where(
-            col(Case.organisation) == case.organisation,
-            col(Case.received_at) > since,
-            col(Case.received_at) <= case.received_at,
-            col(Case.status) != Status.NOT_A_CONSULTATION,
-        )
-        .order_by(col(Case.received_at).desc())
-    ).all()
+    facts = {"organisation": case.organisation, "since": since, "until": case.received_at}
+    rows = session.exec(_AT_SETTING, params=facts).all()
     references = tuple(reference for case_id, reference, restricted in rows if case_id != case.id and not restricted)
     return Setting(len(rows), references[:MOST_SHOWN])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from intake_bot.casework import (
@@ -72,6 +73,9 @@ from triage.vocabulary import Category, Flag, Threshold
 __all__ = ["UNDECIDED", "Done", "Refused", "perform", "problems"]
 
 
+_HOLD = select(Case).where(col(Case.id) == bindparam("case_id")).with_for_update()
+
+
 def perform(
     session: Session, practice: Practice, act: Act, *, now: datetime, at: datetime | None = None
 ) -> Done | Refused:
@@ -79,7 +83,7 @@ def perform(
 
     To whoever may not see a restricted case there is no such case.
     """
-    case = session.exec(select(Case).where(col(Case.id) == act.case_id).with_for_update()).one_or_none()
+    case = session.exec(_HOLD, params={"case_id": act.case_id}).one_or_none()
     if case is None or not may_see(case, act.by):
         return Refused("there is no such case")
     if case.purged_at is not None and not isinstance(act, Claim | Release | Decide | Conclude | Advise | SetFacts):
@@ -112,8 +116,8 @@ def _claim(session: Session, practice: Practice, case: Case, act: Claim, *, now:
         return Refused(f"{case.reference} is {'concluded' if case.status == Status.CONCLUDED else 'set aside'}.")
     if case.status not in UNDECIDED:
         return Refused(f"{case.reference} is already decided.")
-    case.officer, case.status = str(by), Status.CLAIMED
     deadlines.somebody_has_it(session, case)
+    case.officer, case.status = str(by), Status.CLAIMED
     audit.record(session, case.id, at=now, actor=str(by), act="claimed")
     desk_queue.update_card(session, practice, case, now=now)
     return Done(f"{case.reference} is with you.")

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 from sqlmodel import Session, col, select
 
 from intake_bot.casework.desk import SYSTEM, Posted
@@ -62,12 +62,16 @@ def remember(session: Session, practice: Practice, case: Case, post: Standing, *
             pass
 
 
+_STANDING = select(DeskPost).where(
+    col(DeskPost.case_id) == bindparam("case_id"),
+    col(DeskPost.holds) == bindparam("holds"),
+    col(DeskPost.erased_at).is_(None),
+)
+
+
 def take_back(session: Session, practice: Practice, case: Case, holds: Holds, *, now: datetime) -> None:
     """Order all posts of a case that hold this to be deleted; what is ordered already is not ordered twice."""
-    waiting = select(DeskPost).where(
-        col(DeskPost.case_id) == case.id, col(DeskPost.holds) == holds, col(DeskPost.erased_at).is_(None)
-    )
-    for row in session.exec(waiting).all():
+    for row in session.exec(_STANDING, params={"case_id": case.id, "holds": holds}).all():
         _order(session, practice, row, now=now)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from intake_bot.casework import chasing, deadlines, desk_queue
@@ -56,9 +57,12 @@ def resume(session: Session, practice: Practice, case: Case, act: ResumeCase, *,
     return Done(f"{case.reference} is no longer paused.")
 
 
+_RUNNING = select(Pause).where(col(Pause.case_id) == bindparam("case_id"), col(Pause.ended_at).is_(None))
+
+
 def end_pause(session: Session, practice: Practice, case: Case, *, now: datetime) -> None:
     """Close the pause that runs, if one does, and let what it stopped run on."""
-    row = session.exec(select(Pause).where(col(Pause.case_id) == case.id, col(Pause.ended_at).is_(None))).first()
+    row = session.exec(_RUNNING, params={"case_id": case.id}).first()
     if row is None:
         return
     row.ended_at = now

@@ -68,6 +68,19 @@ _MARK = (
 )
 
 
+_PASSED = (
+    select(Deadline, Case)
+    .where(
+        col(Deadline.state) == DeadlineState.RUNNING,
+        col(Deadline.due_at) < bindparam("now"),
+        col(Case.id) == col(Deadline.case_id),
+    )
+    .order_by(col(Deadline.due_at))
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+
+
 def mark_missed(
     session: Session, practice: Practice, *, now: datetime, queued_at: datetime | None = None, limit: int = BATCH
 ) -> int:
@@ -75,17 +88,7 @@ def mark_missed(
 
     ``queued_at`` is the real time, where ``now`` is only the time to look as at.
     """
-    rows = session.exec(
-        select(Deadline, Case)
-        .where(
-            col(Deadline.state) == DeadlineState.RUNNING,
-            col(Deadline.due_at) < now,
-            col(Case.id) == col(Deadline.case_id),
-        )
-        .order_by(col(Deadline.due_at))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
+    rows = session.exec(_PASSED, params={"now": now, "limit": limit}).all()
     for deadline, case in rows:
         deadline.state = DeadlineState.MISSED
         session.add(deadline)

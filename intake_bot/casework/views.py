@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, func, select
 
 from intake_bot.casework import deadlines, matching, survey
@@ -75,18 +76,23 @@ def find(session: Session, text: str) -> Case | None:
     return session.exec(select(Case).where((col(Case.reference) == wanted) | (col(Case.id) == wanted))).one_or_none()
 
 
+_SUGGESTIONS = (
+    select(SuggestionRow, Message.opened_case)
+    .join(Message, col(Message.id) == col(SuggestionRow.message_id))
+    .where(col(SuggestionRow.case_id) == bindparam("case_id"))
+    .order_by(col(SuggestionRow.id))
+)
+_DECISIONS = select(DecisionRow).where(col(DecisionRow.case_id) == bindparam("case_id"))
+_LATEST = _DECISIONS.order_by(col(DecisionRow.id).desc()).limit(1)
+
+
 def suggestions(session: Session, case_id: str) -> tuple[SuggestionRow | None, list[SuggestionRow]]:
     """The suggestion that stands, made from the message that opened the case, and those of what joined it, oldest first.
 
     What joins is triaged for its flags: it may make a case more urgent, and changes no officer's view of the first. Of a
     message that was read again the last suggestion counts, and one by the rules alone never before a full one.
     """
-    rows = session.exec(
-        select(SuggestionRow, Message.opened_case)
-        .join(Message, col(Message.id) == col(SuggestionRow.message_id))
-        .where(col(SuggestionRow.case_id) == case_id)
-        .order_by(col(SuggestionRow.id))
-    ).all()
+    rows = session.exec(_SUGGESTIONS, params={"case_id": case_id}).all()
     in_order = sorted(rows, key=lambda pair: pair[0].engine != RULES_ALONE)
     of_message = {row.message_id: (row, opened) for row, opened in in_order}
     standing = sorted(of_message.values(), key=lambda pair: pair[0].id)
@@ -122,9 +128,7 @@ def standing_decision(session: Session, case: Case) -> DecisionRow | None:
 
 def latest_decision(session: Session, case_id: str) -> DecisionRow | None:
     """The last decision that was made, whether it still stands or not."""
-    return session.exec(
-        select(DecisionRow).where(col(DecisionRow.case_id) == case_id).order_by(col(DecisionRow.id).desc())
-    ).first()
+    return session.exec(_LATEST, params={"case_id": case_id}).first()
 
 
 def card(session: Session, case: Case) -> CaseCard:

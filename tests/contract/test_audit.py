@@ -183,3 +183,23 @@ def test_entries_added_together_are_those_that_would_be_added_one_by_one(databas
         ("chain-1", 3, "reminder_sent"),
     ]
     assert [row.code for row in rows if row.chain == "chain-0"] == ["c/0", "c/3", "c/6"]
+
+
+def test_a_chain_goes_on_from_what_its_transaction_kept(database: Database) -> None:
+    """A head is read once in a transaction; what a savepoint took back is not gone on from."""
+    with database.write() as session:
+        for act in ("case_opened", "claimed"):
+            audit.record(session, "CASE1", at=FRIDAY_1640, actor="terminal:amina", act=act)
+        with pytest.raises(LookupError), session.begin_nested():
+            audit.record(session, "CASE1", at=FRIDAY_1640, actor="terminal:amina", act="taken_back")
+            raise LookupError
+        kept = [audit.Act("CASE1", "decided", None, {}), audit.Act("CASE2", "case_opened", None, {})]
+        audit.record_each(session, kept, at=FRIDAY_1640, actor="terminal:amina")
+        audit.record(session, "CASE1", at=FRIDAY_1640, actor="terminal:amina", act="concluded")
+    record(database, "CASE1", "noted")
+    assert not broken(database)
+    with database.read() as session:
+        acts = session.exec(
+            select(AuditEntry.act).where(col(AuditEntry.chain) == "CASE1").order_by(col(AuditEntry.seq))
+        )
+        assert list(acts) == ["case_opened", "claimed", "decided", "concluded", "noted"]
