@@ -623,12 +623,15 @@ def slack_manifest(
     url: Annotated[
         str | None, typer.Option("--url", metavar="URL", help="For HTTP: where Slack reaches this service, https://...")
     ] = None,
-    config: ConfigOption = None,
+    send_files: Annotated[
+        bool, typer.Option("--send-files", help="With the scope that [slack] send_files needs, and nothing else does.")
+    ] = False,
 ) -> None:
-    """Print the app manifest, with exactly the scopes that these settings need: paste it where Slack asks for one."""
+    """Print the app manifest, with exactly the scopes that are used: paste it where Slack asks for one."""
     from intake_bot.slack.manifest import manifest
 
-    print(json.dumps(manifest(http_url=url, send_files=load_settings(config).slack.send_files), indent=2))
+    # No settings are read: the tokens that they want come from the app that is made of this.
+    print(json.dumps(manifest(http_url=url, send_files=send_files), indent=2))
 
 
 def _perform(house: House, act: Act, *, at: datetime | None = None) -> None:

@@ -197,11 +197,14 @@ class DeliveryWorker:
             raise
 
     async def _deliver_file(self, parcel: Parcel) -> Posted:
-        if self.clock() - parcel.created_at > files.TRIED_FOR:
-            raise DeliveryFailed("too_late", permanent=True)
         asked = await asyncio.to_thread(self._asked_for, parcel)
         if asked is None:
             raise DeliveryFailed("no_such_file", permanent=True)
+        if self.clock() - parcel.created_at > files.TRIED_FOR:
+            # What an earlier try began may have arrived all the same, and then it was sent.
+            if asked.begun is not None and await self.desk.file_stands(asked.begun):
+                return asked.begun
+            raise DeliveryFailed("too_late", permanent=True)
         content = asked.raw if asked.part_index < 0 else await self._taken_out(asked)
 
         async def begun(at: Posted) -> None:
@@ -280,6 +283,9 @@ class DeliveryWorker:
     def _file_begun(self, parcel: Parcel, at: Posted) -> None:
         with self.database.write() as session:
             case = session.get_one(Case, parcel.case_id, with_for_update=True)
+            if not views.may_see(case, Actor.parse(parcel.content["actor"])):
+                # Restricted while it was taken out of its mail: nothing of it is there yet.
+                raise DeliveryFailed("no_such_file", permanent=True)
             own_posts.remember(session, self.practice, case, Standing(parcel.id, Holds.FILE, at), now=self.clock())
 
     def _card(self, parcel: Parcel) -> tuple[CaseCard, Posted | None]:
@@ -301,7 +307,7 @@ class DeliveryWorker:
             if parcel.kind is Kind.ERASE:
                 own_posts.erased(session, parcel.content, now=now)
             if parcel.kind is Kind.FILE and parcel.case_id is not None:
-                files.sent(session, parcel.case_id, parcel.id, now=now)
+                files.sent(session, self.practice, parcel.case_id, parcel.content, post_id=parcel.id, now=now)
             if parcel.kind is Kind.ACKNOWLEDGEMENT and parcel.case_id is not None:
                 audit.record(session, parcel.case_id, at=now, actor=str(SYSTEM), act="acknowledged")
             if parcel.kind is Kind.ADVICE and parcel.case_id is not None:

@@ -249,6 +249,8 @@ class Service:
             else None
         )
         self._post = make_post(house)
+        # A child of its own, started where a file is to be sent: mail that is to be read waits for none.
+        self._opener = SandboxReader(house)
         deliver = partial(
             DeliveryWorker,
             database=house.database,
@@ -257,9 +259,9 @@ class Service:
             desk=self.desk,
             from_name=settings.service.name,
             clock=clock,
-            lease=lease,
+            lease=_delivery_lease(settings),
             name=self._name,
-            opener=self.reader,
+            opener=self._opener,
             times=self._times,
         )
         self._mail_out = deliver(via=Via.MAIL)
@@ -368,6 +370,7 @@ class Service:
             await asyncio.to_thread(self._hand_over)
         await self._post.close()
         await self.reader.sandbox.stop()
+        await self._opener.sandbox.stop()
         if self.verifier is not None:
             await self.verifier.sandbox.stop()
         if self.triager is not None:
@@ -691,7 +694,7 @@ async def tick(house: House, *, now: datetime, clock: Clock = utc_now) -> tuple[
                 desk=desk,
                 from_name=settings.service.name,
                 clock=clock,
-                lease=timedelta(seconds=settings.intake.lease_seconds),
+                lease=_delivery_lease(settings),
                 # A name of its own: the service's leases are not ours to give back, nor ours the service's.
                 name=f"tick-{os.getpid()}",
                 opener=reader,
@@ -704,6 +707,18 @@ async def tick(house: House, *, now: datetime, clock: Clock = utc_now) -> tuple[
     keys = list({one.key for one in sent})
     with house.database.read() as session:
         return sent, sum(outbox.count_failing(session, some) for some in batches(keys, 500))
+
+
+def _delivery_lease(settings: Settings) -> timedelta:
+    """How long a delivery may take. A file is taken out of its mail first, and then handed over."""
+    lease = timedelta(seconds=settings.intake.lease_seconds)
+    if not settings.slack.send_files:
+        return lease
+    return lease + timedelta(seconds=settings.intake.reading_timeout_seconds) + FILE_TAKES
+
+
+FILE_TAKES = timedelta(minutes=2)
+"""The calls to Slack that one file needs, each at its limit."""
 
 
 def make_slack_settings(settings: Settings) -> SlackSettings:

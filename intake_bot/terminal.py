@@ -92,6 +92,9 @@ class TerminalDesk:
     async def erase(self, post: Posted) -> None:
         raise DeliveryFailed("no_slack", permanent=True)
 
+    async def file_stands(self, file: Posted) -> bool:
+        return False
+
     async def send_file(self, actor: Actor, file: FileToSend, begun: Begun, *, before: Posted | None) -> Posted:
         raise DeliveryFailed("no_slack", permanent=True)
 

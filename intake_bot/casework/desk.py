@@ -291,6 +291,10 @@ class Desk(Protocol):
         """Take a post of ours away; what is gone already is fine."""
         ...
 
+    async def file_stands(self, file: Posted) -> bool:
+        """Whether a file that was sent, or begun to be, can be seen there."""
+        ...
+
     async def send_file(self, actor: Actor, file: FileToSend, begun: Begun, *, before: Posted | None) -> Posted:
         """Give a file to somebody in their own conversation with the service: its channel, and the file's id as ``ts``.
 

@@ -119,8 +119,12 @@ def asked(session: Session, practice: Practice, case_id: str, content: dict[str,
     )
 
 
-def sent(session: Session, case_id: str, post_id: str, *, now: datetime) -> None:
-    """It has arrived. To whom is on the record with who asked."""
+def sent(
+    session: Session, practice: Practice, case_id: str, content: dict[str, Any], *, post_id: str, now: datetime
+) -> None:
+    """It has arrived. To whom is on the record with who asked. Where it may not stay any more it goes again at once."""
+    may_stay = views.may_see(session.get_one(Case, case_id), Actor.parse(content["actor"]))
+    own_posts.arrived(session, practice, post_id, may_stay=may_stay, now=now)
     audit.record(session, case_id, at=now, actor=str(SYSTEM), act="file_sent", detail={"post": post_id})
 
 

@@ -81,6 +81,16 @@ def stands(session: Session, post_id: str) -> Posted | None:
     return Posted(row.channel, row.ts) if row is not None and row.erased_at is None else None
 
 
+def arrived(session: Session, practice: Practice, post_id: str, *, may_stay: bool, now: datetime) -> None:
+    """A file stands now. What was to take it back while it was on its way found nothing: it is ordered anew."""
+    row = session.get_one(DeskPost, post_id)
+    if row.erased_at is None and may_stay:
+        return
+    row.erased_at = None
+    session.add(row)
+    _order(session, practice, row, now=now, anew=True)
+
+
 def move(session: Session, case: Case, into: Case) -> None:
     """The case goes on as another: what stands on the desk goes when that one closes."""
     session.flush()
@@ -111,15 +121,22 @@ def erased(session: Session, order: Mapping[str, Any], *, now: datetime) -> None
 
 
 def _order(
-    session: Session, practice: Practice, row: DeskPost, *, now: datetime, not_before: datetime | None = None
+    session: Session,
+    practice: Practice,
+    row: DeskPost,
+    *,
+    now: datetime,
+    not_before: datetime | None = None,
+    anew: bool = False,
 ) -> None:
     is_file = row.holds == Holds.FILE
     which = f":{row.ts}" if is_file else ""
-    # A key for each time it may be ordered: at once, and later.
+    # A key for each time it may be ordered: at once, later, and once more for what came after the first.
+    when = ":later" if not_before else ":anew" if anew else ""
     outbox.put(
         session,
         practice.vault,
-        key=f"erase:{row.id}{which}{':later' if not_before else ''}",
+        key=f"erase:{row.id}{which}{when}",
         via=Via.DESK,
         kind=Kind.ERASE,
         now=now,

@@ -80,8 +80,12 @@ def end_pause(session: Session, practice: Practice, case: Case, *, now: datetime
 
 def keep_still(session: Session, case: Case, deadline: Deadline) -> None:
     """A clock that was counted or started anew: while its case is paused it stands too, and nudges nobody."""
-    if case.status == Status.PAUSED and _stands_still(deadline, DeadlineState.RUNNING):
-        deadlines.pause(session, deadline, because="paused")
+    if case.status != Status.PAUSED or not _stands_still(deadline, DeadlineState.RUNNING):
+        return
+    running = session.exec(select(Pause).where(col(Pause.case_id) == case.id, col(Pause.ended_at).is_(None))).one()
+    if deadline.due_at >= running.started_at:
+        deadline.state = DeadlineState.RUNNING  # what falls due in a pause is not missed by it
+    deadlines.pause(session, deadline, because="paused")
 
 
 def _stands_still(deadline: Deadline, state: DeadlineState) -> bool:

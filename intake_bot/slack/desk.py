@@ -20,7 +20,8 @@ METADATA = "intake_bot_post"
 _PAGE, _PAGES = 200, 10
 """How far back a post of ours is looked for: it was sent minutes ago, or as long as we were down."""
 _TOLD, _LINE = 2000, 200
-UPLOAD_SECONDS = 60
+UPLOAD_SECONDS = 30
+"""The desk waits for it, cards and all."""
 DIRECT = "The designated officer's service has written to you."
 """All that a notification of a message to one person says."""
 
@@ -99,7 +100,7 @@ class SlackDesk:
         if not self._settings.send_files:
             raise DeliveryFailed("files_not_sent", permanent=True)
         if before is not None:
-            if await self._find(_shows(before.ts), before.channel, None) is not None:
+            if await self.file_stands(before):
                 return before
             # It may yet arrive, for all we know. It must not when another does.
             await self.erase_file(before)
@@ -114,6 +115,9 @@ class SlackDesk:
             )
         )
         return at
+
+    async def file_stands(self, file: Posted) -> bool:
+        return await self._find(_shows(file.ts), file.channel, None) is not None
 
     async def erase_file(self, file: Posted) -> None:
         """What is gone already, or was never shared, is as good as taken away."""

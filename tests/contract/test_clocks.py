@@ -163,6 +163,18 @@ def test_what_is_counted_or_started_anew_in_a_pause_stands_still_too(desk: Desk)
     assert waiting(desk, case_id) == set()
 
 
+def test_a_clock_started_anew_in_the_pause_that_it_would_have_fallen_due_in_is_not_missed(desk: Desk) -> None:
+    case_id = decided(desk)
+    paused = FRIDAY_1640 + timedelta(days=29)
+    done(desk, PauseCase(case_id, AMINA, PauseReason.POLICE, WORDS), now=paused)
+    later = paused + timedelta(days=5)
+    for why in (ClockEnd.NO_CLOCK, ClockEnd.RESTART):
+        done(desk, EndClock(case_id, AMINA, "one_month", why, WORDS), now=later)
+    done(desk, ResumeCase(case_id, AMINA), now=paused + timedelta(days=6))
+    (month,) = (one for one in shown(desk, case_id)["deadlines"] if one["target"] == "one_month")
+    assert (month["state"], month["due_at"]) == ("running", "2027-01-02T16:40:00Z")
+
+
 def test_a_clock_that_was_missed_before_a_pause_nudges_nobody_while_it_lasts(desk: Desk) -> None:
     case_id = decided(desk)
     missed = FRIDAY_1640 + timedelta(days=32)

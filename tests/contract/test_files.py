@@ -172,9 +172,8 @@ async def test_who_dies_between_beginning_and_sharing_leaves_nothing_unknown(wor
     assert work.standing == []
 
 
-async def test_who_dies_after_sharing_sends_no_second(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+async def dies_once_it_stands(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     work.asked()
-
     marks = DeliveryWorker._delivered
 
     def dies(worker: DeliveryWorker, parcel: Parcel, posted: Any) -> None:
@@ -187,6 +186,10 @@ async def test_who_dies_after_sharing_sends_no_second(work: Work, monkeypatch: p
         with pytest.raises(Died):
             await work.deliver(MONDAY)
     assert len(work.standing) == 1
+
+
+async def test_who_dies_after_sharing_sends_no_second(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    await dies_once_it_stands(work, monkeypatch)
     await work.deliver(MONDAY + 2 * LEASE)
     assert len(work.slack.called(COMPLETE)) == 1
     assert work.acts.count("file_sent") == 1
@@ -219,6 +222,35 @@ async def test_a_case_that_becomes_restricted_gives_none_to_others_and_takes_bac
     done(work.desk, SendFile(work.case_id, SAMS, work.file.key))
     await work.deliver(MONDAY)
     assert len(work.standing) == 1
+
+
+@pytest.mark.parametrize("step", ["_conversation", "_upload"])
+async def test_a_restriction_while_it_is_on_its_way_leaves_none_to_others(work: Work, step: str) -> None:
+    work.asked()
+    goes_on = getattr(work.slack_desk, step)
+
+    async def restricted_meanwhile(*given: Any) -> Any:
+        delattr(work.slack_desk, step)
+        done(work.desk, Restrict(work.case_id, SAMS, (SAMS,), "A colleague of ours."))
+        # Another node takes back what it finds of it.
+        await work.deliver(MONDAY)
+        return await goes_on(*given)
+
+    setattr(work.slack_desk, step, restricted_meanwhile)
+    await work.deliver(MONDAY)
+    assert work.standing == []
+    # What is on the record is what was: it stood there, if for a moment, and then went.
+    acts = [act for act in work.acts if act in ("file_sent", "erased", "file_not_sent")]
+    assert acts == (["file_not_sent"] if step == "_conversation" else ["erased", "file_sent", "erased"])
+
+
+async def test_what_arrived_unheard_is_no_failure_however_late_it_is_found(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await dies_once_it_stands(work, monkeypatch)
+    await work.deliver(MONDAY + files.TRIED_FOR + LEASE)
+    assert (work.acts.count("file_sent"), work.acts.count("file_not_sent")) == (1, 0)
+    assert work.slack.ephemerals(ALEX) == []
 
 
 async def test_what_stands_there_goes_when_the_case_closes_and_no_second_order_finds_another(work: Work) -> None:
