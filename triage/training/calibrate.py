@@ -12,8 +12,8 @@ from triage.training.prepare import HEADS
 from triage.vocabulary import Threshold
 
 SENSITIVITY = 0.95
-"""Of the texts that meet the threshold, so many are to be called so: where, on what was held back from learning, the goals of
-0.97 for it and of 0.85 for the specificity were missed by about as much. To be raised as the model learns to tell them
+"""Of the texts that meet the threshold, so many are to be called so: where, on what was held back from learning, the goals
+of 0.97 for it and of 0.85 for the specificity were missed by about as much. To be raised as the model learns to tell them
 apart. What it does not call so it leaves open, until few enough are missed."""
 MISSED = 0.02
 """Of the texts called low level or not a matter, at most so many may meet it."""
