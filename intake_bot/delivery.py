@@ -197,21 +197,22 @@ class DeliveryWorker:
             raise
 
     async def _deliver_file(self, parcel: Parcel) -> Posted:
+        if self.clock() - parcel.created_at > files.TRIED_FOR:
+            # What an earlier try began may have arrived all the same, and then it was sent.
+            begun = await asyncio.to_thread(self._begun, parcel)
+            if begun is not None and await self.desk.file_stands(begun):
+                return begun
+            raise DeliveryFailed("too_late", permanent=True)
         asked = await asyncio.to_thread(self._asked_for, parcel)
         if asked is None:
             raise DeliveryFailed("no_such_file", permanent=True)
-        if self.clock() - parcel.created_at > files.TRIED_FOR:
-            # What an earlier try began may have arrived all the same, and then it was sent.
-            if asked.begun is not None and await self.desk.file_stands(asked.begun):
-                return asked.begun
-            raise DeliveryFailed("too_late", permanent=True)
         content = asked.raw if asked.part_index < 0 else await self._taken_out(asked)
 
-        async def begun(at: Posted) -> None:
+        async def note(at: Posted) -> None:
             await asyncio.to_thread(self._file_begun, parcel, at)
 
         file = FileToSend(asked.name, asked.text, content)
-        return await self.desk.send_file(asked.to, file, begun, before=asked.begun)
+        return await self.desk.send_file(asked.to, file, note, before=asked.begun)
 
     async def _taken_out(self, asked: files.Asked) -> bytes:
         assert self.opener is not None  # noqa: S101 (whoever delivers to a desk in Slack has one)
@@ -279,6 +280,10 @@ class DeliveryWorker:
                 return files.asked(session, self.practice, parcel.case_id or "", parcel.content, post_id=parcel.id)
             except (*UNOPENABLE, LookupError):  # the case was purged a moment ago
                 return None
+
+    def _begun(self, parcel: Parcel) -> Posted | None:
+        with self.database.read() as session:
+            return own_posts.stands(session, parcel.id)
 
     def _file_begun(self, parcel: Parcel, at: Posted) -> None:
         with self.database.write() as session:

@@ -31,11 +31,7 @@ from intake_bot.casework.acts import Claim, Decide
 from intake_bot.casework.desk import (
     TERMINAL,
     Actor,
-    Begun,
     CaseCard,
-    DeliveryFailed,
-    Direct,
-    FileToSend,
     Notice,
     Posted,
 )
@@ -45,7 +41,7 @@ from intake_bot.casework.vocabulary import DecisionKind, ReminderState
 from intake_bot.house import House, open_house
 from intake_bot.service import Service
 from intake_bot.settings import Settings, load
-from intake_bot.terminal import card_panel, notice_sentence, suggestion_text
+from intake_bot.terminal import NoSlack, card_panel, notice_sentence, suggestion_text
 from storage import audit
 from triage.vocabulary import Category, Criterion
 
@@ -79,7 +75,7 @@ class DemoClock:
 
 
 @dataclass
-class DemoDesk:
+class DemoDesk(NoSlack):
     """A desk that keeps what it is shown, for the screen to show in its own time."""
 
     cards: dict[str, CaseCard] = field(default_factory=dict)
@@ -97,24 +93,6 @@ class DemoDesk:
     async def post_notice(self, notice: Notice, post_id: str, *, look_first: bool) -> Posted:
         self.notices.append(notice)
         return Posted(TERMINAL, post_id)
-
-    async def direct(self, actor: Actor, said: Direct, post_id: str, *, look_first: bool) -> Posted:
-        raise DeliveryFailed("no_slack", permanent=True)
-
-    async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:
-        raise DeliveryFailed("no_slack", permanent=True)
-
-    async def erase(self, post: Posted) -> None:
-        raise DeliveryFailed("no_slack", permanent=True)
-
-    async def file_stands(self, file: Posted) -> bool:
-        return False
-
-    async def send_file(self, actor: Actor, file: FileToSend, begun: Begun, *, before: Posted | None) -> Posted:
-        raise DeliveryFailed("no_slack", permanent=True)
-
-    async def erase_file(self, file: Posted) -> None:
-        raise DeliveryFailed("no_slack", permanent=True)
 
     async def tell(self, actor: Actor, text: str) -> None:
         """Nobody presses a button twice in this story."""

@@ -259,13 +259,12 @@ class Service:
             desk=self.desk,
             from_name=settings.service.name,
             clock=clock,
-            lease=_delivery_lease(settings),
             name=self._name,
             opener=self._opener,
             times=self._times,
         )
-        self._mail_out = deliver(via=Via.MAIL)
-        self._desk_out = deliver(via=Via.DESK)
+        self._mail_out = deliver(via=Via.MAIL, lease=_delivery_lease(settings, Via.MAIL))
+        self._desk_out = deliver(via=Via.DESK, lease=_delivery_lease(settings, Via.DESK))
         self._tickers = [Ticker(self._sign_of_life, seconds=settings.intake.tick_seconds)]
         if Role.CLOCK in self.roles:
             self._tickers += [
@@ -694,7 +693,7 @@ async def tick(house: House, *, now: datetime, clock: Clock = utc_now) -> tuple[
                 desk=desk,
                 from_name=settings.service.name,
                 clock=clock,
-                lease=_delivery_lease(settings),
+                lease=_delivery_lease(settings, via),
                 # A name of its own: the service's leases are not ours to give back, nor ours the service's.
                 name=f"tick-{os.getpid()}",
                 opener=reader,
@@ -709,10 +708,10 @@ async def tick(house: House, *, now: datetime, clock: Clock = utc_now) -> tuple[
         return sent, sum(outbox.count_failing(session, some) for some in batches(keys, 500))
 
 
-def _delivery_lease(settings: Settings) -> timedelta:
-    """How long a delivery may take. A file is taken out of its mail first, and then handed over."""
+def _delivery_lease(settings: Settings, via: Via) -> timedelta:
+    """How long a delivery may take. A file is taken out of its mail first, and then handed over to Slack."""
     lease = timedelta(seconds=settings.intake.lease_seconds)
-    if not settings.slack.send_files:
+    if via is not Via.DESK or not settings.slack.send_files:
         return lease
     return lease + timedelta(seconds=settings.intake.reading_timeout_seconds) + FILE_TAKES
 

@@ -37,7 +37,29 @@ PRINTING = "printing to the terminal"
 """The name of a thread that prints."""
 
 
-class TerminalDesk:
+class NoSlack:
+    """What a desk without Slack cannot do: speak to one colleague, under a card, or of files. It is said for good."""
+
+    async def direct(self, actor: Actor, said: Direct, post_id: str, *, look_first: bool) -> Posted:
+        raise DeliveryFailed("no_slack", permanent=True)
+
+    async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:
+        raise DeliveryFailed("no_slack", permanent=True)
+
+    async def erase(self, post: Posted) -> None:
+        raise DeliveryFailed("no_slack", permanent=True)
+
+    async def file_stands(self, file: Posted) -> bool:
+        return False
+
+    async def send_file(self, actor: Actor, file: FileToSend, begun: Begun, *, before: Posted | None) -> Posted:
+        raise DeliveryFailed("no_slack", permanent=True)
+
+    async def erase_file(self, file: Posted) -> None:
+        raise DeliveryFailed("no_slack", permanent=True)
+
+
+class TerminalDesk(NoSlack):
     """Prints to a console, in a thread: a reader who pages holds up nothing else.
 
     Nothing can be adopted or updated on paper: an update prints the card again.
@@ -82,24 +104,6 @@ class TerminalDesk:
     async def post_notice(self, notice: Notice, post_id: str, *, look_first: bool) -> Posted:
         await self._print(Text("● ", style="bold yellow") + Text(notice_sentence(notice, self._zone)))
         return Posted(TERMINAL, post_id)
-
-    async def direct(self, actor: Actor, said: Direct, post_id: str, *, look_first: bool) -> Posted:
-        raise DeliveryFailed("no_slack", permanent=True)
-
-    async def post_event(self, said: tuple[str, ...], card: Posted, post_id: str, *, look_first: bool) -> Posted:
-        raise DeliveryFailed("no_slack", permanent=True)
-
-    async def erase(self, post: Posted) -> None:
-        raise DeliveryFailed("no_slack", permanent=True)
-
-    async def file_stands(self, file: Posted) -> bool:
-        return False
-
-    async def send_file(self, actor: Actor, file: FileToSend, begun: Begun, *, before: Posted | None) -> Posted:
-        raise DeliveryFailed("no_slack", permanent=True)
-
-    async def erase_file(self, file: Posted) -> None:
-        raise DeliveryFailed("no_slack", permanent=True)
 
     async def tell(self, actor: Actor, text: str) -> None:
         await self._print(Text(f"({actor.id}) {text}", style="italic"))

@@ -47,14 +47,12 @@ def start(
     *,
     started_at: datetime,
     now: datetime,
-    again: bool = False,
 ) -> Deadline:
-    """Start a clock and plan its reminders. A late decision may start one that is already missed: it says so at once.
+    """Start a clock and plan its reminders; one that the case had before, and that was ended, is started anew.
 
-    With ``again`` one that the case had before, and that was ended, is started anew.
+    A late decision may start one that is already missed: it says so at once.
     """
-    there = _one(session, case, target) if again else None
-    return _start(session, practice, case, target, there, started_at=started_at, now=now)
+    return _start(session, practice, case, target, _one(session, case, target), started_at=started_at, now=now)
 
 
 def _start(
@@ -68,15 +66,23 @@ def _start(
     now: datetime,
 ) -> Deadline:
     reached = due(practice.clocks[target].rule, started_at, practice.calendar)
-    deadline = there or Deadline(
-        id=new_id(now), case_id=case.id, target=target, rule="", calendar="", started_at=now, due_at=now, state=""
-    )
-    deadline.rule, deadline.calendar, deadline.steps = reached.rule, reached.calendar, reached.to_json()
-    deadline.started_at, deadline.due_at, deadline.met_at = started_at, reached.due_at, None
-    deadline.state = DeadlineState.MISSED if reached.due_at < now else DeadlineState.RUNNING
+    deadline = _counted(there or _unset(case, target, now), reached, started_at=started_at, now=now)
     session.add(deadline)
     session.flush()
     _plan_reminders(session, practice, deadline, reached, now=now, first=there is None)
+    return deadline
+
+
+def _unset(case: Case, target: str, now: datetime) -> Deadline:
+    return Deadline(
+        id=new_id(now), case_id=case.id, target=target, rule="", calendar="", started_at=now, due_at=now, state=""
+    )
+
+
+def _counted(deadline: Deadline, reached: Due, *, started_at: datetime, now: datetime) -> Deadline:
+    deadline.rule, deadline.calendar, deadline.steps = reached.rule, reached.calendar, reached.to_json()
+    deadline.started_at, deadline.due_at, deadline.met_at = started_at, reached.due_at, None
+    deadline.state = DeadlineState.MISSED if reached.due_at < now else DeadlineState.RUNNING
     return deadline
 
 
@@ -86,17 +92,7 @@ def start_first(session: Session, practice: Practice, case: Case, *, urgent: boo
     """
     clock = practice.clocks[TRIAGE]
     reached = due(clock.rule, case.received_at, practice.calendar)
-    deadline = Deadline(
-        id=new_id(now),
-        case_id=case.id,
-        target=TRIAGE,
-        rule=reached.rule,
-        calendar=reached.calendar,
-        steps=reached.to_json(),
-        started_at=case.received_at,
-        due_at=reached.due_at,
-        state=DeadlineState.MISSED if reached.due_at < now else DeadlineState.RUNNING,
-    )
+    deadline = _counted(_unset(case, TRIAGE, now), reached, started_at=case.received_at, now=now)
     session.add(deadline)
     office = practice.calendar if practice.nudges_in_office_hours and not urgent else None
     made = [

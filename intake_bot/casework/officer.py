@@ -92,6 +92,7 @@ def perform(
         session, practice, case, act, now=now, **({"at": at or now} if type(act) in _DATED else {})
     )
     if isinstance(result, Done) and result.changed:
+        pausing.keep_still(session, case)
         seniors.tell(session, practice, case, now=now)
     return result
 
@@ -298,7 +299,7 @@ def _decide(
     if practice.sign_off_below_threshold and act.decision in _BELOW:
         case.sign_off = SignOff.PENDING
         for target in practice.started_by(Start.SIGN_OFF):
-            deadlines.start(session, practice, case, target, started_at=now, now=now, again=True)
+            deadlines.start(session, practice, case, target, started_at=now, now=now)
     audit.record(
         session,
         case.id,

@@ -21,7 +21,7 @@ from intake_bot.casework.practice import Practice
 from intake_bot.casework.vocabulary import CLOSED
 from storage import audit, outbox
 from storage.outbox import Kind, Via
-from storage.tables import Case, DeskPost
+from storage.tables import Case, DeskPost, Outgoing
 
 ANSWER_STAYS = timedelta(days=1)
 """An answer that arrives when the case is closed already: as long as this, for somebody to read it."""
@@ -82,9 +82,10 @@ def stands(session: Session, post_id: str) -> Posted | None:
 
 
 def arrived(session: Session, practice: Practice, post_id: str, *, may_stay: bool, now: datetime) -> None:
-    """A file stands now. What was to take it back while it was on its way found nothing: it is ordered anew."""
+    """A file stands now. What was to take it back while it was on its way may have found nothing: it is ordered anew."""
     row = session.get_one(DeskPost, post_id)
-    if row.erased_at is None and may_stay:
+    was_ordered = session.exec(select(Outgoing.id).where(col(Outgoing.key) == _order_key(row))).first() is not None
+    if may_stay and not was_ordered:
         return
     row.erased_at = None
     session.add(row)
@@ -129,18 +130,21 @@ def _order(
     not_before: datetime | None = None,
     anew: bool = False,
 ) -> None:
-    is_file = row.holds == Holds.FILE
-    which = f":{row.ts}" if is_file else ""
     # A key for each time it may be ordered: at once, later, and once more for what came after the first.
     when = ":later" if not_before else ":anew" if anew else ""
     outbox.put(
         session,
         practice.vault,
-        key=f"erase:{row.id}{which}{when}",
+        key=f"{_order_key(row)}{when}",
         via=Via.DESK,
         kind=Kind.ERASE,
         now=now,
-        content={"post": row.id} | ({"file": row.ts} if is_file else {}),
+        content={"post": row.id} | ({"file": row.ts} if row.holds == Holds.FILE else {}),
         case_id=row.case_id,
         not_before=not_before,
     )
+
+
+def _order_key(row: DeskPost) -> str:
+    """Of a file the order is about that one: another try may put another in its place."""
+    return f"erase:{row.id}:{row.ts}" if row.holds == Holds.FILE else f"erase:{row.id}"

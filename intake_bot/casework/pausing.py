@@ -30,12 +30,10 @@ def pause(session: Session, practice: Practice, case: Case, act: PauseCase, *, n
     if case.status not in _PAUSABLE:
         return Refused(f"{case.reference} cannot be paused: only a decided case that is not concluded can.")
     session.add(Pause(id=new_id(now), case_id=case.id, reason=act.why, started_at=now))
-    for deadline in deadlines.of_case(session, case.id):
-        if _stands_still(deadline, DeadlineState.RUNNING):
-            deadlines.pause(session, deadline, because="paused")
-    chasing.stop_case(session, case, because="paused")
     case.status = Status.PAUSED
     session.add(case)
+    keep_still(session, case)
+    chasing.stop_case(session, case, because="paused")
     note = add_note(session, practice, case, "paused", by=act.by, words=act.note, now=now)
     audit.record(session, case.id, at=now, actor=str(act.by), act="paused", code=act.why, note=note)
     desk_queue.update_card(session, practice, case, now=now)
@@ -69,23 +67,27 @@ def end_pause(session: Session, practice: Practice, case: Case, *, now: datetime
     session.add(row)
     chasing.start_all(session, practice, case, now=now)
     zone = practice.calendar.zone
-    why = (
-        f"paused ({row.reason.replace('_', ' ')}) from {say_time(row.started_at, zone)} to {say_time(now, zone)}: "
-        "due later by as long"
-    )
     for deadline in deadlines.of_case(session, case.id):
         if _stands_still(deadline, DeadlineState.PAUSED):
-            deadlines.resume(session, practice, deadline, paused_at=row.started_at, why=why, now=now)
+            # One that was started in the pause stood from then on.
+            since = max(row.started_at, deadline.started_at)
+            why = (
+                f"paused ({row.reason.replace('_', ' ')}) from {say_time(since, zone)} to {say_time(now, zone)}: "
+                "due later by as long"
+            )
+            deadlines.resume(session, practice, deadline, paused_at=since, why=why, now=now)
 
 
-def keep_still(session: Session, case: Case, deadline: Deadline) -> None:
-    """A clock that was counted or started anew: while its case is paused it stands too, and nudges nobody."""
-    if case.status != Status.PAUSED or not _stands_still(deadline, DeadlineState.RUNNING):
+def keep_still(session: Session, case: Case) -> None:
+    """While a case is paused its clocks stand, whatever is done with it: those too that are started or counted anew."""
+    if case.status != Status.PAUSED:
         return
-    running = session.exec(select(Pause).where(col(Pause.case_id) == case.id, col(Pause.ended_at).is_(None))).one()
-    if deadline.due_at >= running.started_at:
-        deadline.state = DeadlineState.RUNNING  # what falls due in a pause is not missed by it
-    deadlines.pause(session, deadline, because="paused")
+    pause_ = session.exec(_RUNNING, params={"case_id": case.id}).one()
+    for deadline in deadlines.of_case(session, case.id):
+        if _stands_still(deadline, DeadlineState.RUNNING):
+            if deadline.due_at >= pause_.started_at:
+                deadline.state = DeadlineState.RUNNING  # what falls due in a pause is not missed by it
+            deadlines.pause(session, deadline, because="paused")
 
 
 def _stands_still(deadline: Deadline, state: DeadlineState) -> bool:

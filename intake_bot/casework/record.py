@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from intake_bot.casework import chasing, deadlines, desk_queue, knowing, matching, pausing
+from intake_bot.casework import chasing, deadlines, desk_queue, knowing, matching
 from intake_bot.casework.acts import (
     CloseAction,
     CorrectReceipt,
@@ -231,7 +231,6 @@ def end_clock(session: Session, practice: Practice, case: Case, act: EndClock, *
             deadlines.end(session, case, deadline, at=now, actor=by, because="no_clock")
         case ClockEnd.RESTART:
             deadlines.restart(session, practice, case, deadline, now=now, actor=by)
-            pausing.keep_still(session, case, deadline)
     _put(session, practice, case, "clock_ended", by=act.by, words=act.note, now=now, code=f"{act.target}/{act.why}")
     return Done(f"That clock {'runs again' if act.why is ClockEnd.RESTART else 'is ended'} on {case.reference}.")
 
@@ -266,7 +265,6 @@ def correct_receipt(
     for deadline in deadlines.of_case(session, case.id):
         if deadline.started_at == was:
             deadlines.recount(session, practice, deadline, started_at=act.received_at, now=now)
-            pausing.keep_still(session, case, deadline)
     detail = {"from": was.isoformat(), "to": act.received_at.isoformat()}
     _put(session, practice, case, "receipt_corrected", by=act.by, words=act.reason, detail=detail, now=now)
     desk_queue.update_card(session, practice, case, now=now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from contract.test_acts import WORDS, done, refused
@@ -173,6 +173,21 @@ def test_a_clock_started_anew_in_the_pause_that_it_would_have_fallen_due_in_is_n
     done(desk, ResumeCase(case_id, AMINA), now=paused + timedelta(days=6))
     (month,) = (one for one in shown(desk, case_id)["deadlines"] if one["target"] == "one_month")
     assert (month["state"], month["due_at"]) == ("running", "2027-01-02T16:40:00Z")
+
+
+def test_a_clock_that_is_started_in_a_pause_stands_from_then_on(desk: Desk) -> None:
+    case_id = decided(desk)
+    paused = FRIDAY_1640 + timedelta(days=3)
+    done(desk, PauseCase(case_id, AMINA, PauseReason.POLICE, WORDS), now=paused)
+    opened = paused + timedelta(days=7)
+    done(desk, SetStrand(case_id, AMINA, StrandKind.EMPLOYER, True), now=opened)
+    assert clocks(desk, case_id)["employer_report"] == "paused"
+    assert waiting(desk, case_id) == set()
+    was = {one["target"]: one["due_at"] for one in shown(desk, case_id)["deadlines"]}
+    done(desk, ResumeCase(case_id, AMINA), now=opened + timedelta(days=2))
+    (step,) = (one for one in shown(desk, case_id)["deadlines"] if one["target"] == "employer_report")
+    moved = datetime.fromisoformat(step["due_at"]) - datetime.fromisoformat(was["employer_report"])
+    assert (step["state"], moved) == ("running", timedelta(days=2))
 
 
 def test_a_clock_that_was_missed_before_a_pause_nudges_nobody_while_it_lasts(desk: Desk) -> None:

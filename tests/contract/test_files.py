@@ -26,6 +26,7 @@ from intake_bot.casework.vocabulary import SetAside
 from intake_bot.delivery import DeliveryWorker
 from intake_bot.mail.outgoing import FolderPost
 from intake_bot.slack.desk import SlackDesk
+from storage import outbox
 from storage.outbox import Kind, Parcel, Via
 from storage.tables import Case, Outgoing
 
@@ -58,10 +59,9 @@ class Work:
     def asked(self) -> None:
         done(self.desk, SendFile(self.case_id, ME, self.file.key))
 
-    async def deliver(self, at: datetime) -> DeliveryWorker:
-        """All that is due for the desk then."""
+    def worker(self, at: datetime) -> DeliveryWorker:
         post = FolderPost(self.folder)
-        worker = DeliveryWorker(
+        return DeliveryWorker(
             *(
                 self.desk.database,
                 self.desk.practice,
@@ -74,9 +74,12 @@ class Work:
                 "test",
             )
         )
+
+    async def deliver(self, at: datetime) -> None:
+        """All that is due for the desk then."""
+        worker = self.worker(at)
         while await worker.step():
             pass
-        return worker
 
     @property
     def standing(self) -> list[str]:
@@ -242,6 +245,33 @@ async def test_a_restriction_while_it_is_on_its_way_leaves_none_to_others(work: 
     # What is on the record is what was: it stood there, if for a moment, and then went.
     acts = [act for act in work.acts if act in ("file_sent", "erased", "file_not_sent")]
     assert acts == (["file_not_sent"] if step == "_conversation" else ["erased", "file_sent", "erased"])
+
+
+async def test_who_looked_for_it_before_it_stood_does_not_leave_it_there(work: Work) -> None:
+    work.asked()
+    goes_on = work.slack_desk._upload
+    taken: list[Parcel] = []
+
+    async def closes(*given: Any) -> None:
+        # Another node takes the order to delete it, finds nothing, and says so when it has arrived.
+        done(work.desk, NotAConsultation(work.case_id, ME, SetAside.MISDIRECTED))
+        taken.extend(
+            outbox.take(
+                work.desk.database, work.desk.practice.vault, via=Via.DESK, now=MONDAY, lease=LEASE, worker="other",
+                limit=50,
+            )
+        )  # fmt: skip
+        await goes_on(*given)
+
+    work.slack_desk._upload = closes  # type: ignore[method-assign]
+    worker = work.worker(MONDAY)
+    while await worker.step() and not work.standing:
+        pass
+    for parcel in taken:
+        if parcel.kind is Kind.ERASE:
+            worker._delivered(parcel, None)
+    await work.deliver(MONDAY)
+    assert work.standing == []
 
 
 async def test_what_arrived_unheard_is_no_failure_however_late_it_is_found(
